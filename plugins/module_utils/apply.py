@@ -1,0 +1,73 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place that changes a host: run a command that writes, write a file whole or not at all, set a sysctl."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from typing import Iterator, Optional, Sequence
+
+PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class ApplyError(Exception):
+    """A change was refused by the host; the message holds the command and what it said, never its input."""
+
+
+def run_command(argv: Sequence[str], stdin: str = "", timeout: float = 120) -> str:
+    """Run a command and return its standard output.
+
+    argv holds no secret: these go by `stdin` or by a private file. timeout is in seconds.
+    Raises ApplyError when the command is missing, fails or takes too long.
+    """
+    environment = {"PATH": PROGRAM_PATH, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            list(argv), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+            timeout=timeout, env=environment, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ApplyError(f"{' '.join(argv)}: {error}") from error
+    if done.returncode:
+        said = "\n".join(part.strip() for part in (done.stderr, done.stdout) if part.strip())
+        raise ApplyError(f"{' '.join(argv)}: exit code {done.returncode}: {said}")
+    return done.stdout
+
+
+def write_file(path: str, text: str, mode: int = 0o644) -> None:
+    """Write a file whole or not at all (also after a crash); directories on the way are made."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=folder, prefix=".vmcluster-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft)
+        raise
+
+
+def remove_file(path: str) -> None:
+    """Remove a file; its absence is fine."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+@contextlib.contextmanager
+def private_file(text: str, suffix: str = "", folder: Optional[str] = None) -> Iterator[str]:
+    """Lend a file that only its owner may read, for input that may hold a secret; it is gone afterwards."""
+    handle, path = tempfile.mkstemp(prefix="vmcluster-", suffix=suffix, dir=folder)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        yield path
+    finally:
+        remove_file(path)
