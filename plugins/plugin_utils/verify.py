@@ -1,0 +1,304 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compare a cluster with what its hosts say of themselves: sessions, VMs, routes, leases.
+
+Pure: `verify_cluster(expected, evidence)` takes what the plan says and what the `*_info` modules returned, and gives a
+`Report`. It asks no host and knows no Ansible.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A BGP session that a host's plan holds: with whom, at which address."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of the plan: its roles, its sessions, and the address by family that routes to its VMs have as next hop."""
+
+    name: str
+    roles: frozenset[str]
+    clusters: frozenset[str]
+    peers: tuple[Peer, ...] = ()
+    next_hops: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What verification needs of a cluster: communities its routes carry, its pools' prefixes, its declared VMs by node."""
+
+    name: str
+    communities: frozenset[str]
+    prefixes: tuple[str, ...]
+    declared: frozenset[str] = frozenset()
+    register_host: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not as it ought to be: where, what, and what to do about it."""
+
+    host: str
+    what: str
+    remedy: str
+    vm: tuple[str, str] | None = None  # (cluster, name) of the VM it is about
+
+
+@dataclass(frozen=True)
+class Vm:
+    """A VM as its node carries it."""
+
+    name: str
+    node: str
+    cluster: str
+    prefixes: tuple[str, ...]
+    announcement: str
+    carrier: bool
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether the fabric ought to have its routes: announced, and a hypervisor is attached to the interface."""
+        return self.announcement in ("announced", "elevated") and self.carrier
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome: differences, and the rows of the table that operators read."""
+
+    differences: tuple[Difference, ...]
+    hosts: tuple[dict[str, Any], ...]
+    vms: tuple[dict[str, Any], ...]
+
+
+Evidence = Mapping[str, Mapping[str, Any]]
+"""By host: `sessions`, `routes`, `interfaces`, `leases` as the info modules return them; a key is absent when not asked."""
+
+
+def verify_cluster(hosts: Iterable[Host], clusters: Iterable[Cluster], evidence: Evidence) -> Report:
+    """Return every difference between plan and evidence, and the tables of hosts and VMs.
+
+    A host of the plan without evidence counts as unreachable. A VM whose interface has no carrier (its hypervisor has
+    not started it) ought to be announced nowhere, and is shown as waiting.
+    """
+    by_cluster = {cluster.name: cluster for cluster in clusters}
+    by_host = {host.name: host for host in hosts}
+    vms = tuple(_read_vms(by_host.values(), evidence))
+    differences = (
+        *_missing_evidence(by_host.values(), evidence),
+        *_session_differences(by_host.values(), evidence),
+        *_twice_attached(vms),
+        *_undeclared(vms, by_cluster.values(), by_host.values(), evidence),
+        *_lease_differences(vms, by_cluster.values(), evidence),
+        *_route_differences(vms, by_host, by_cluster, evidence),
+    )
+    return Report(
+        differences=differences,
+        hosts=tuple(_host_row(host, evidence) for host in by_host.values()),
+        vms=tuple(_vm_row(vm, differences) for vm in vms),
+    )
+
+
+def host_prefix(address: str) -> str:
+    """Return an address or prefix in canonical form with its length: 203.0.113.1 is 203.0.113.1/32."""
+    return str(ipaddress.ip_network(address, strict=False))
+
+
+def _read_vms(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Vm]:
+    for host in hosts:
+        if "nodes" not in host.roles:
+            continue
+        for found in evidence.get(host.name, {}).get("interfaces", ()):
+            addresses = [*found["addresses"], *found.get("prefixes", ())]
+            yield Vm(
+                name=found["vm"] if not found.get("nic") else f"{found['vm']}#{found['nic']}",
+                node=host.name,
+                cluster=next(iter(host.clusters)),
+                prefixes=tuple(host_prefix(address) for address in addresses),
+                announcement=found["announcement"],
+                carrier=bool(found["carrier"]),
+            )
+
+
+def _missing_evidence(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
+    for host in hosts:
+        if not evidence.get(host.name):
+            yield Difference(host.name, "gave no answer", "see whether it is up and reachable; run with --limit without it")
+
+
+def _session_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
+    for host in hosts:
+        if "sessions" not in evidence.get(host.name, {}):
+            continue
+        found = {session["address"]: session for session in evidence[host.name]["sessions"]}
+        for peer in host.peers:
+            session = found.get(peer.address)
+            if session is None:
+                yield Difference(host.name, f"has no BGP session to {peer.name} ({peer.address})", "run site.yml")
+            elif session["state"] != "Established":
+                reason = session.get("last_reset_reason") or "no reason given"
+                yield Difference(
+                    host.name,
+                    f"session to {peer.name} ({peer.address}) is {session['state']}: {reason}",
+                    f"see that {peer.name} is up, reachable over the underlay, and configured by site.yml",
+                )
+
+
+def _twice_attached(vms: Iterable[Vm]) -> Iterator[Difference]:
+    seen: dict[tuple[str, str], Vm] = {}
+    for vm in vms:
+        if vm.announcement == "standby":
+            continue
+        first = seen.setdefault((vm.cluster, vm.name), vm)
+        if first is not vm:
+            yield Difference(
+                vm.node, f"carries VM {vm.name}, which {first.node} carries too", "detach it where its hypervisor does not run it",
+                (vm.cluster, vm.name),
+            )
+
+
+def _undeclared(
+    vms: Iterable[Vm], clusters: Iterable[Cluster], hosts: Iterable[Host], evidence: Evidence
+) -> Iterator[Difference]:
+    carried = {(vm.cluster, vm.name) for vm in vms}
+    for cluster in clusters:
+        nodes = [host for host in hosts if "nodes" in host.roles and cluster.name in host.clusters]
+        if not all(evidence.get(node.name) for node in nodes):
+            continue  # a node that gave no answer may carry it
+        for name in sorted(cluster.declared):
+            if (cluster.name, name) not in carried:
+                yield Difference(cluster.name, f"declared VM {name} is on no node", "run site.yml")
+
+
+def _lease_differences(vms: Iterable[Vm], clusters: Iterable[Cluster], evidence: Evidence) -> Iterator[Difference]:
+    for cluster in clusters:
+        found = evidence.get(cluster.register_host, {}).get("leases")
+        if found is None:
+            continue
+        mine = [lease for lease in found if lease["owner"].startswith(f"{cluster.name}/")]
+        leased = {(lease["owner"].split("/", 1)[1], host_prefix(lease["address"])): lease for lease in mine}
+        carried = {vm.name: vm for vm in vms if vm.cluster == cluster.name and vm.announcement != "standby"}
+        yield from _leases_without_vm(cluster, leased, carried)
+        yield from _vms_without_lease(cluster, leased, carried.values())
+
+
+def _leases_without_vm(
+    cluster: Cluster, leased: Mapping[tuple[str, str], Mapping[str, Any]], carried: Mapping[str, Vm]
+) -> Iterator[Difference]:
+    for (name, address), lease in leased.items():
+        vm = carried.get(name)
+        if vm is None:
+            where = lease.get("holder") or "a node not named"
+            yield Difference(
+                cluster.register_host,
+                f"lease {address} of VM {name} says it is on {where}, which does not carry it",
+                "run attach_vm again to finish, or detach_vm to give the address back",
+                (cluster.name, name),
+            )
+        elif lease.get("holder") not in (None, vm.node):
+            yield Difference(
+                cluster.register_host, f"lease {address} says VM {name} is on {lease['holder']}; {vm.node} carries it",
+                "detach the VM where its hypervisor does not run it", (cluster.name, name),
+            )
+
+
+def _vms_without_lease(
+    cluster: Cluster, leased: Mapping[tuple[str, str], Mapping[str, Any]], vms: Iterable[Vm]
+) -> Iterator[Difference]:
+    owners = {name for name, _address in leased}
+    for vm in vms:
+        if vm.name not in owners:
+            yield Difference(
+                vm.node, f"carries VM {vm.name}, of which the register of {cluster.name} knows nothing",
+                "attach_vm to lease its addresses, or site.yml -e purge_vms=true to remove it",
+                (vm.cluster, vm.name),
+            )
+
+
+def _route_differences(
+    vms: Iterable[Vm], hosts: Mapping[str, Host], clusters: Mapping[str, Cluster], evidence: Evidence
+) -> Iterator[Difference]:
+    announced = {(vm.cluster, prefix): vm for vm in vms if vm.is_announced for prefix in vm.prefixes}
+    for host in hosts.values():
+        if "routes" not in evidence.get(host.name, {}):
+            continue
+        found = {host_prefix(route["prefix"]): route for route in evidence[host.name]["routes"]}
+        for (cluster, prefix), vm in announced.items():
+            if cluster in host.clusters:
+                yield from _compare_route(host, vm, prefix, found.get(prefix), hosts[vm.node], clusters[cluster])
+        yield from _surplus_routes(host, found, {prefix for _cluster, prefix in announced}, clusters)
+
+
+def _compare_route(
+    host: Host, vm: Vm, prefix: str, route: Mapping[str, Any] | None, node: Host, cluster: Cluster
+) -> Iterator[Difference]:
+    about = (vm.cluster, vm.name)
+    if route is None:
+        yield Difference(
+            host.name, f"has no route to {prefix} of VM {vm.name} on {vm.node}", "see the sessions; run site.yml", about)
+        return
+    wanted = node.next_hops[ipaddress.ip_network(prefix).version]
+    if wanted != route["next_hop"]:
+        yield Difference(
+            host.name, f"routes {prefix} of VM {vm.name} to {route['next_hop']}, not to {vm.node} ({wanted})",
+            "find who else announces it; nothing but its node may", about)
+    missing = cluster.communities - {*route.get("communities", ()), *route.get("large_communities", ())}
+    if missing:
+        yield Difference(
+            host.name, f"route to {prefix} lacks community {' '.join(sorted(missing))}", f"run site.yml on {vm.node}", about)
+    if "core_gateways" in host.roles and not route.get("installed", True):
+        yield Difference(
+            host.name, f"has not installed the route to {prefix} in its kernel",
+            f"see that {wanted} is reachable on the underlay, and that no better route is there", about)
+
+
+def _surplus_routes(
+    host: Host, found: Mapping[str, Mapping[str, Any]], announced: set[str], clusters: Mapping[str, Cluster]
+) -> Iterator[Difference]:
+    pools = [ipaddress.ip_network(prefix) for name in sorted(host.clusters) for prefix in clusters[name].prefixes]
+    for prefix, route in found.items():
+        if prefix in announced or not _is_within(prefix, pools):
+            continue
+        yield Difference(
+            host.name, f"has a route to {prefix} by {route['next_hop']}, which no VM has",
+            "remove it where it is announced; a route that stays although its VM is gone is a defect",
+        )
+
+
+def _is_within(prefix: str, pools: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    network = ipaddress.ip_network(prefix)
+    return any(network.version == pool.version and network.subnet_of(pool) for pool in pools)  # type: ignore[arg-type]
+
+
+def _host_row(host: Host, evidence: Evidence) -> dict[str, Any]:
+    found = evidence.get(host.name, {})
+    states = {session["address"]: session["state"] for session in found.get("sessions", ())}
+    return {
+        "host": host.name,
+        "roles": sorted(host.roles),
+        "reachable": bool(found),
+        "sessions": sum(states.get(peer.address) == "Established" for peer in host.peers),
+        "sessions_expected": len(host.peers),
+        "routes": len(found.get("routes", ())),
+    }
+
+
+def _vm_row(vm: Vm, differences: Iterable[Difference]) -> dict[str, Any]:
+    state = vm.announcement
+    if vm.announcement in ("announced", "elevated") and not vm.carrier:
+        state = "waiting"
+    wrong = any(difference.vm == (vm.cluster, vm.name) for difference in differences)
+    return {
+        "vm": vm.name, "node": vm.node, "cluster": vm.cluster, "addresses": list(vm.prefixes),
+        "state": state, "agrees": not wrong,
+    }
