@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The command line of the lab."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .enter import command_prefix
+from .errors import LabError
+from .lab import STANDARD, Lab, take_down
+from .progress import Progress
+from .state import LabState, default_lab_name
+
+DESCRIPTION = "A data centre of systemd hosts on this machine, each in network namespaces of the lab's own."
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(prog="lab/lab", description=DESCRIPTION)
+    common = argparse.ArgumentParser(add_help=False)
+    for target, default in ((parser, None), (common, argparse.SUPPRESS)):
+        target.add_argument("--name", default=default, help="the lab's name (default: $VMCLUSTER_LAB, or by checkout)")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", parents=[common], help="make the lab and boot its hosts")
+    up.add_argument("--topology", type=Path, default=STANDARD, help="topology file (default: standard.yml)")
+    up.add_argument("--mirror", default="", help="Debian mirror for roots (default: that of this machine's apt)")
+    up.set_defaults(run=run_up)
+
+    down = commands.add_parser("down", parents=[common], help="take the lab down, also after a crash")
+    down.set_defaults(run=run_down)
+
+    status = commands.add_parser("status", parents=[common], help="show hosts and guests")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    status.set_defaults(run=run_status)
+
+    execute = commands.add_parser("exec", parents=[common], help="run a command in a host or guest")
+    execute.add_argument("host", metavar="HOST")
+    execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD")
+    execute.set_defaults(run=run_exec)
+
+    host = commands.add_parser("host", parents=[common], help="switch a host on or off, cut its power, reboot it")
+    host.add_argument("verb", choices=["start", "stop", "kill", "reboot"])
+    host.add_argument("host", metavar="NAME")
+    host.set_defaults(run=run_host)
+    add_guest_parser(commands, common)
+    return parser
+
+
+def add_guest_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """The parsers of `guest add` and its kin."""
+    guest = commands.add_parser("guest", help="guests behind the interfaces of a node")
+    verbs = guest.add_subparsers(dest="verb", required=True, metavar="VERB")
+    add = verbs.add_parser("add", parents=[common], help="start a new guest")
+    add.add_argument("node", metavar="NODE")
+    add.add_argument("vm", metavar="VM")
+    add.add_argument("--address", action="append", default=[], help="may be repeated; /32 or /128 unless it says so")
+    add.add_argument("--gateway4", default="", help="on-link default gateway")
+    add.add_argument("--gateway6", default="", help="on-link default gateway")
+    add.add_argument("--mac", default="", help="the guest's MAC address")
+    add.add_argument("--nic", type=int, default=0, help="number in the interface's name VM_netN (default: 0)")
+    add.add_argument("--interface", default="", help="the interface on the node when not VM_netN")
+    add.add_argument("--make", choices=["tap", "veth"], default="", help="make the interface first")
+    add.add_argument("--bridge", default="", help="plug the interface into this bridge of the node")
+    for verb, what in (
+        ("del", "shut a guest down and forget it"),
+        ("stop", "shut a guest down"),
+        ("kill", "crash a guest"),
+        ("start", "start a guest again"),
+    ):
+        verbs.add_parser(verb, parents=[common], help=what).add_argument("vm", metavar="VM")
+    guest.set_defaults(run=run_guest)
+
+
+def run_up(options: argparse.Namespace) -> int:
+    with Progress(sys.stdout) as progress:
+        lab = Lab.up(options.topology, options.name, mirror=options.mirror, tell=progress.tell)
+    print(f"lab {lab.name} is up; next: lab/lab status, lab/lab exec HOST -- CMD, lab/lab down")
+    return 0
+
+
+def run_down(options: argparse.Namespace) -> int:
+    name = options.name or default_lab_name()
+    print(f"lab {name} is down" if take_down(name) else f"lab {name} was not up")
+    return 0
+
+
+def run_status(options: argparse.Namespace) -> int:
+    lab = Lab.find(options.name)
+    hosts = [
+        {
+            "name": host.name,
+            "phase": lab.host_record(host.name).actual_phase,
+            "system": host.system,
+            "boots": lab.host_record(host.name).boots,
+            "addresses": host.addresses(),
+        }
+        for host in lab.topology.hosts.values()
+    ]
+    guests = [
+        {
+            "name": guest.vm,
+            "phase": guest.phase if guest.is_running() else "off",
+            "node": guest.node,
+            "interface": guest.interface,
+            "addresses": list(guest.addresses),
+        }
+        for guest in lab.guests()
+    ]
+    if options.json:
+        print(json.dumps({"lab": lab.name, "hosts": hosts, "guests": guests}, indent=2))
+        return 0
+    print(f"lab {lab.name}")
+    for host in hosts:
+        print(f"  {host['name']:12} {host['phase']:9} {host['system']:9} {' '.join(host['addresses'])}")
+    for guest in guests:
+        place = f"{guest['node']}:{guest['interface']}"
+        print(f"  {guest['name']:12} {guest['phase']:9} {place:20} {' '.join(guest['addresses'])}")
+    return 0
+
+
+def run_exec(options: argparse.Namespace) -> int:
+    argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    prefix = command_prefix(LabState(options.name or default_lab_name()), options.host)
+    command = [*prefix, *(argv or ["bash"])]
+    sys.stdout.flush()
+    os.execvp(command[0], command)
+
+
+def run_host(options: argparse.Namespace) -> int:
+    lab = Lab.find(options.name)
+    verbs = {"start": lab.host_start, "stop": lab.host_stop, "kill": lab.host_kill, "reboot": lab.reboot}
+    verbs[options.verb](options.host)
+    print(f"{options.host} is {lab.host_record(options.host).actual_phase}")
+    return 0
+
+
+def run_guest(options: argparse.Namespace) -> int:
+    lab = Lab.find(options.name)
+    if options.verb == "add":
+        lab.guest_add(
+            options.node,
+            options.vm,
+            addresses=options.address,
+            gateway4=options.gateway4,
+            gateway6=options.gateway6,
+            mac=options.mac,
+            nic=options.nic,
+            interface=options.interface,
+            make=options.make,
+            bridge=options.bridge,
+        )
+        print(f"{options.vm} runs on {options.node}")
+        return 0
+    verbs = {"del": lab.guest_del, "stop": lab.guest_stop, "kill": lab.guest_kill, "start": lab.guest_start}
+    verbs[options.verb](options.vm)
+    print({"del": "gone", "stop": "off", "kill": "killed", "start": "running"}[options.verb])
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line; the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted", file=sys.stderr)
+        return 130
+    return code

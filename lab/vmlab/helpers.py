@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Starting the lab's own long-lived processes: supervisors, guest agents, the ends of probes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE_PARENT = Path(__file__).resolve().parents[1]
+
+
+def helper_argv(module: str, *arguments: object) -> list[str]:
+    """The command line of a helper; -S leaves site-packages out, which makes its start fast."""
+    return [sys.executable, "-S", "-m", f"vmlab.{module}", *(str(argument) for argument in arguments)]
+
+
+def helper_environment() -> dict[str, str]:
+    """The environment of a helper: the same whoever started it."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(PACKAGE_PARENT), "LANG": "C.UTF-8"}
+
+
+def start_helper(log: Path, module: str, *arguments: object) -> subprocess.Popen[bytes]:
+    """Start a helper in the background, in a session of its own, with what it says in the log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "ab") as output:
+        return subprocess.Popen(
+            helper_argv(module, *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=helper_environment(),
+            start_new_session=True,
+        )

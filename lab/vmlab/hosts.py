@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Switching hosts on and off, and waiting for what comes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from . import cgroups, wiring
+from .commands import run_command
+from .enter import host_prefix
+from .errors import LabError
+from .guests import kill_guests_of
+from .helpers import start_helper
+from .state import HostRecord, LabState, read_json
+from .topology import Topology
+
+UP_TIMEOUT = 120.0
+OFF_TIMEOUT = 60.0
+RUNNING = ("booting", "up", "stopping")
+POWER_OFF = signal.SIGRTMIN + 4  # what systemd takes for `systemctl poweroff`
+
+
+def switch_on(state: LabState, host: str) -> None:
+    """Start a host's supervisor, which boots it. A host that is on stays as it is."""
+    record = state.read_host(host)
+    if record.actual_phase in RUNNING:
+        return
+    cgroups.kill_group(state.name, f"host.{host}")  # of a supervisor that was killed
+    state.write_host(host, HostRecord(phase="off", boots=record.boots))
+    roots = (read_json(state.folder / "roots.json") or {})[host]
+    folder = state.host_folder(host)
+    process = start_helper(folder / "supervisor.log", "supervisor", state.name, host, *roots)
+    wait_for(
+        lambda: state.read_host(host).phase != "off" or process.poll() is not None,
+        20.0,
+        f"{host}'s supervisor does not start: see {folder}/supervisor.log",
+    )
+    if process.poll() not in (None, 0):
+        raise LabError(f"{host}'s supervisor ended: {tail(folder / 'supervisor.log')}")
+
+
+def wait_until_up(state: LabState, hosts: Iterable[str], tell: Callable[[str, HostRecord], None]) -> None:
+    """Wait until the hosts are up, telling each change; one that fails is a LabError with the end of its console."""
+    waiting = dict.fromkeys(hosts, "")
+    deadline = time.monotonic() + UP_TIMEOUT
+    while waiting:
+        for host in list(waiting):
+            record = state.read_host(host)
+            phase = record.actual_phase
+            if phase != waiting[host]:
+                tell(host, record)
+                waiting[host] = phase
+            if phase == "up":
+                del waiting[host]
+            elif phase not in RUNNING:
+                console = tail(state.host_folder(host) / "console.log")
+                raise LabError(f"host {host} did not boot ({phase}) {record.message}\n{console}")
+        if time.monotonic() > deadline:
+            raise LabError(f"not up after {UP_TIMEOUT:.0f} s: {', '.join(waiting)}")
+        time.sleep(0.02)
+
+
+def switch_off(state: LabState, host: str) -> None:
+    """Shut a host down as its power button would, and wait until it is off."""
+    record = state.read_host(host)
+    if record.actual_phase not in RUNNING:
+        return
+    if record.leader is None:
+        raise LabError(f"host {host} is only starting; wait, or: lab/lab host kill {host}")
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(record.leader.pid, POWER_OFF)
+    wait_until_off(state, host)
+
+
+def wait_until_off(state: LabState, host: str) -> None:
+    """Wait until a host's supervisor has ended."""
+    record = state.read_host(host)
+    wait_for(
+        lambda: record.supervisor is None or not record.supervisor.is_alive(),
+        OFF_TIMEOUT,
+        f"host {host} is not off after {OFF_TIMEOUT:.0f} s",
+    )
+
+
+def cut_power(state: LabState, topology: Topology, host: str) -> None:
+    """Take a host's power away: wires dark at once, nothing is shut down."""
+    wiring.unplug_host(state, topology, topology.host(host))
+    kill_guests_of(state, host)
+    cgroups.kill_group(state.name, f"host.{host}")
+    wait_until_off(state, host)
+
+
+def reboot(state: LabState, host: str, *, wait: bool) -> None:
+    """Ask a host to reboot, and wait until it is up again."""
+    boots = state.read_host(host).boots
+    run_command([*host_prefix(state, host), "systemctl", "--no-block", "reboot"])
+    if not wait:
+        return
+    wait_for(lambda: state.read_host(host).boots > boots, OFF_TIMEOUT, f"host {host} does not reboot")
+    wait_until_up(state, [host], lambda _host, _record: None)
+
+
+def wait_for(is_so: Callable[[], bool], timeout: float, complaint: str) -> None:
+    """Wait until it is so, at most `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise LabError(complaint)
+        time.sleep(0.02)
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a log, as much as there is."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
