@@ -83,7 +83,7 @@ def find_python() -> str:
         words = answer.stdout.split()
         if answer.returncode == 0 and (int(words[-2]), int(words[-1])) >= OLDEST:
             return " ".join(words[:-2])
-    raise SetupError("no Python 3.11 or newer on PATH; on Debian 12, Ubuntu 24.04 and newer: apt-get install python3 python3-venv")
+    raise SetupError("no Python 3.11 or newer on PATH; Debian 12 and Ubuntu 24.04 have one (python3-venv)")
 
 
 def works(program: Path) -> bool:
