@@ -1,35 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lab tests share: the lab's package on the path, names that no other run has, and bounded waits."""
+"""What lab tests share; `vmlab.stories` has the functions."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT / "lab"))
-
-from vmlab import Lab  # noqa: E402
-
-
-def unique_lab_name(story: str) -> str:
-    """A lab's name that no other run on this machine has."""
-    return f"{story}{os.getpid()}"
-
-
-def wait_until(found: Callable[[], object], seconds: float, what: str, pause: float = 0.05) -> float:
-    """Wait until `found()` is true; returns the seconds it took, fails the test after `seconds`."""
-    began = time.monotonic()
-    while not found():
-        if time.monotonic() - began > seconds:
-            pytest.fail(f"not within {seconds} s: {what}")
-        time.sleep(pause)
-    return time.monotonic() - began
+from vmlab import Lab
+from vmlab.stories import unique_lab_name
 
 
 @pytest.fixture(scope="module")
