@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Ansible's way into a host of the lab."""
@@ -45,9 +44,9 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNo
 from ansible.plugins.connection import ConnectionBase, ensure_connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from vmlab.enter import host_prefix  # noqa: E402
-from vmlab.errors import LabError  # noqa: E402
-from vmlab.state import LabState, default_lab_name  # noqa: E402
+from vmlab.enter import host_prefix
+from vmlab.errors import LabError
+from vmlab.state import LabState, default_lab_name
 
 
 class Connection(ConnectionBase):

@@ -40,11 +40,12 @@ def make_group(lab: str, part: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def enter_group(lab: str, part: str) -> None:
-    """Move the calling process into the cgroup."""
+def join_group(lab: str, part: str, pid: int) -> None:
+    """Move a process into the cgroup; one that has ended already needs it no more."""
     make_group(lab, part)
     for folder in group_folders(lab, part):
-        (folder / "cgroup.procs").write_text(str(os.getpid()))
+        with contextlib.suppress(ProcessLookupError):
+            (folder / "cgroup.procs").write_text(str(pid))
 
 
 def read_group_pids(lab: str, part: str = "") -> set[int]:

@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from .errors import LabError
 from .lab import STANDARD, Lab, take_down
 from .progress import Progress
 from .state import LabState, default_lab_name
+from .status import format_json, format_text
 
 DESCRIPTION = "A data centre of systemd hosts on this machine, each in network namespaces of the lab's own."
 
@@ -80,6 +80,7 @@ def add_guest_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def run_up(options: argparse.Namespace) -> int:
+    """Carry out `lab/lab up`."""
     with Progress(sys.stdout) as progress:
         lab = Lab.up(options.topology, options.name, mirror=options.mirror, tell=progress.tell)
     print(f"lab {lab.name} is up; next: lab/lab status, lab/lab exec HOST -- CMD, lab/lab down")
@@ -87,46 +88,21 @@ def run_up(options: argparse.Namespace) -> int:
 
 
 def run_down(options: argparse.Namespace) -> int:
+    """Carry out `lab/lab down`."""
     name = options.name or default_lab_name()
     print(f"lab {name} is down" if take_down(name) else f"lab {name} was not up")
     return 0
 
 
 def run_status(options: argparse.Namespace) -> int:
+    """Carry out `lab/lab status`."""
     lab = Lab.find(options.name)
-    hosts = [
-        {
-            "name": host.name,
-            "phase": lab.host_record(host.name).actual_phase,
-            "system": host.system,
-            "boots": lab.host_record(host.name).boots,
-            "addresses": host.addresses(),
-        }
-        for host in lab.topology.hosts.values()
-    ]
-    guests = [
-        {
-            "name": guest.vm,
-            "phase": guest.phase if guest.is_running() else "off",
-            "node": guest.node,
-            "interface": guest.interface,
-            "addresses": list(guest.addresses),
-        }
-        for guest in lab.guests()
-    ]
-    if options.json:
-        print(json.dumps({"lab": lab.name, "hosts": hosts, "guests": guests}, indent=2))
-        return 0
-    print(f"lab {lab.name}")
-    for host in hosts:
-        print(f"  {host['name']:12} {host['phase']:9} {host['system']:9} {' '.join(host['addresses'])}")
-    for guest in guests:
-        place = f"{guest['node']}:{guest['interface']}"
-        print(f"  {guest['name']:12} {guest['phase']:9} {place:20} {' '.join(guest['addresses'])}")
+    print(format_json(lab) if options.json else format_text(lab))
     return 0
 
 
 def run_exec(options: argparse.Namespace) -> int:
+    """Carry out `lab/lab exec`: this process becomes the command."""
     argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     prefix = command_prefix(LabState(options.name or default_lab_name()), options.host)
     command = [*prefix, *(argv or ["bash"])]
@@ -135,14 +111,21 @@ def run_exec(options: argparse.Namespace) -> int:
 
 
 def run_host(options: argparse.Namespace) -> int:
+    """Carry out `lab/lab host`."""
     lab = Lab.find(options.name)
-    verbs = {"start": lab.host_start, "stop": lab.host_stop, "kill": lab.host_kill, "reboot": lab.reboot}
+    verbs: dict[str, Callable[[str], None]] = {
+        "start": lab.host_start,
+        "stop": lab.host_stop,
+        "kill": lab.host_kill,
+        "reboot": lab.reboot,
+    }
     verbs[options.verb](options.host)
     print(f"{options.host} is {lab.host_record(options.host).actual_phase}")
     return 0
 
 
 def run_guest(options: argparse.Namespace) -> int:
+    """Carry out `lab/lab guest`."""
     lab = Lab.find(options.name)
     if options.verb == "add":
         lab.guest_add(
@@ -159,9 +142,15 @@ def run_guest(options: argparse.Namespace) -> int:
         )
         print(f"{options.vm} runs on {options.node}")
         return 0
-    verbs = {"del": lab.guest_del, "stop": lab.guest_stop, "kill": lab.guest_kill, "start": lab.guest_start}
-    verbs[options.verb](options.vm)
-    print({"del": "gone", "stop": "off", "kill": "killed", "start": "running"}[options.verb])
+    verbs: dict[str, tuple[Callable[[str], object], str]] = {
+        "del": (lab.guest_del, "gone"),
+        "stop": (lab.guest_stop, "off"),
+        "kill": (lab.guest_kill, "killed"),
+        "start": (lab.guest_start, "running"),
+    }
+    carry_out, become = verbs[options.verb]
+    carry_out(options.vm)
+    print(f"{options.vm} is {become}")
     return 0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from .commands import run_command
 from .errors import LabError
 from .state import LabState
-from .topology import Host, PlacedFile, Topology
+from .topology import Host, Topology
 
 BOOT_SCRIPT = "usr/local/lib/vmcluster-lab/boot"
 BOOT_UNIT = f"""[Unit]
@@ -98,11 +98,7 @@ def make_disk(state: LabState, topology: Topology, host: Host, roots: Sequence[P
         disk.write("etc/systemd/system/lab-boot.service", BOOT_UNIT)
         disk.link("etc/systemd/system/multi-user.target.wants/lab-boot.service", "../lab-boot.service")
     for placed in host.files:
-        place_file(disk, placed)
-
-
-def place_file(disk: Disk, placed: PlacedFile) -> None:
-    disk.write(placed.path, placed.content, placed.mode, placed.owner, placed.group)
+        disk.write(placed.path, placed.content, placed.mode, placed.owner, placed.group)
 
 
 def hosts_file(topology: Topology) -> str:

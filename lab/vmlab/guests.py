@@ -16,6 +16,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 from typing import Any
 
@@ -61,7 +62,7 @@ def start_guest(state: LabState, vm: str, timeout: float = START_TIMEOUT) -> Gue
     if record.is_running():
         raise LabError(f"guest {vm} is running on {record.node}")
     state.write_guest(dataclasses.replace(record, agent=None, phase="off", message=""))
-    process = start_helper(state.folder / "guests" / f"{vm}.log", "guest_agent", state.name, vm)
+    process = spawn_agent(state, vm)
     deadline = time.monotonic() + timeout
     while True:
         record = read_guest(state, vm)
@@ -73,6 +74,12 @@ def start_guest(state: LabState, vm: str, timeout: float = START_TIMEOUT) -> Gue
             kill_guest(state, vm)
             raise LabError(f"guest {vm} does not start: {record.node} has no interface {record.interface}")
         time.sleep(0.01)
+
+
+def spawn_agent(state: LabState, vm: str) -> subprocess.Popen[bytes]:
+    """Start a guest's agent, which waits for the guest's interface."""
+    log = state.folder / "guests" / f"{vm}.log"
+    return start_helper(state, guest_group(vm), log, "guest_agent", state.name, vm)
 
 
 def read_guest(state: LabState, vm: str) -> GuestRecord:
@@ -87,7 +94,7 @@ def start_guests_of(state: LabState, node: str) -> None:
     """Start the guests of a node that boots, as an autostarting hypervisor: each waits for its interface."""
     for record in state.read_guests():
         if record.node == node and not record.is_running():
-            start_helper(state.folder / "guests" / f"{record.vm}.log", "guest_agent", state.name, record.vm)
+            spawn_agent(state, record.vm)
 
 
 def kill_guest(state: LabState, vm: str) -> None:

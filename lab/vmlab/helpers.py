@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from . import cgroups
+from .state import LabState
+
 PACKAGE_PARENT = Path(__file__).resolve().parents[1]
 
 
@@ -22,11 +25,11 @@ def helper_environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(PACKAGE_PARENT), "LANG": "C.UTF-8"}
 
 
-def start_helper(log: Path, module: str, *arguments: object) -> subprocess.Popen[bytes]:
-    """Start a helper in the background, in a session of its own, with what it says in the log."""
+def start_helper(state: LabState, group: str, log: Path, module: str, *arguments: object) -> subprocess.Popen[bytes]:
+    """Start a helper of the lab in the background, in one of the lab's cgroups, with what it says in the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             helper_argv(module, *arguments),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -35,3 +38,6 @@ def start_helper(log: Path, module: str, *arguments: object) -> subprocess.Popen
             env=helper_environment(),
             start_new_session=True,
         )
+    # Here and not in the helper: from its first moment on it is found by whoever takes the lab down.
+    cgroups.join_group(state.name, group, process.pid)
+    return process

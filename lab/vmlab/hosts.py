@@ -35,7 +35,7 @@ def switch_on(state: LabState, host: str) -> None:
     state.write_host(host, HostRecord(phase="off", boots=record.boots))
     roots = (read_json(state.folder / "roots.json") or {})[host]
     folder = state.host_folder(host)
-    process = start_helper(folder / "supervisor.log", "supervisor", state.name, host, *roots)
+    process = start_helper(state, "tools", folder / "supervisor.log", "supervisor", state.name, host, *roots)
     wait_for(
         lambda: state.read_host(host).phase != "off" or process.poll() is not None,
         20.0,

@@ -132,7 +132,7 @@ class Lab:
         self,
         host: str,
         argv: Sequence[str],
-        input: str | None = None,  # noqa: A002  # as subprocess.run calls it
+        input: str | None = None,  # as subprocess.run calls it
         check: bool = True,
         timeout: float = 60.0,
     ) -> subprocess.CompletedProcess[str]:

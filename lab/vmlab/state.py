@@ -183,7 +183,7 @@ def locked_file(path: Path, timeout: float, complaint: str) -> Iterator[None]:
     """Hold an exclusive lock on the file, which is made and removed as needed; give up after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
-        handle = open(path, "a+")  # noqa: SIM115  # closed below; a with-block can't span the retries
+        handle = open(path, "a+")  # closed below; a with-block can't span the retries
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # A former holder removes the file: a lock on a removed file locks nobody out.

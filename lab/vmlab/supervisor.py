@@ -122,12 +122,12 @@ class Supervisor:
         try:
             while container.poll() is None:
                 wait = None if self.record.phase == "up" else max(0.0, deadline - time.monotonic())
-                readable, _, _ = select.select([messages, ended], [], [], wait)
+                readable, _, _ = select.select([messages.fileno(), ended], [], [], wait)
                 if not readable:
                     raise LabError(
                         f"{self.host.name} was not up after {BOOT_TIMEOUT:.0f} s: see {self.folder}/console.log"
                     )
-                if messages in readable:
+                if messages.fileno() in readable:
                     told = messages.recv(4096).decode().split("\n")
                     for line in told:
                         if line.startswith("X_NSPAWN_LEADER_PID="):
@@ -157,10 +157,10 @@ class Supervisor:
 
 
 def main() -> None:
+    """Run the host named on the command line."""
     lab, host, *roots = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     supervisor = Supervisor(lab, host, [Path(root) for root in roots])
-    cgroups.enter_group(lab, "tools")
     supervisor.run()
 
 

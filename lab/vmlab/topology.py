@@ -107,7 +107,7 @@ class Topology:
 
 
 def read_topology(path: Path) -> Topology:
-    """Read and check a topology file. `extends: FILE` starts from another one; a value of null removes what it named."""
+    """Read and check a topology file. `extends: FILE` starts from another one; null removes what it named."""
     try:
         source = read_source(path, seen=())
     except OSError as error:
@@ -221,6 +221,7 @@ def find_problems(source: dict[str, Any]) -> Iterator[str]:
 
 
 def find_network_problems(name: str, spec: dict[str, Any], hosts: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with one network."""
     place = f"networks.{name}"
     for key in spec.keys() - NETWORK_KEYS:
         yield f"{place}.{key}: unknown key; there are {', '.join(sorted(NETWORK_KEYS))}"
@@ -240,6 +241,7 @@ def find_network_problems(name: str, spec: dict[str, Any], hosts: dict[str, Any]
 
 
 def find_host_problems(name: str, spec: dict[str, Any], networks: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with one host."""
     place = f"hosts.{name}"
     if not HOST_NAME.fullmatch(str(name)):
         yield f"{place}: a host name has at most 31 of a-z, 0-9 and -, a letter first"
@@ -283,6 +285,7 @@ def list_addresses(name: str, spec: dict[str, Any]) -> Iterator[tuple[str, Any]]
 
 
 def find_address_problems(place: str, address: object, *, network: bool = False) -> Iterator[str]:
+    """What is wrong with an address, or with a prefix when `network` is set."""
     try:
         if "/" not in str(address):
             raise ValueError("has no prefix length")

@@ -30,6 +30,7 @@ def port_name(topology: Topology, host: str, interface: str) -> str:
 
 
 def bridge_name(topology: Topology, network: str) -> str:
+    """What a network's switch is called."""
     return f"switch{list(topology.networks).index(network)}"
 
 
@@ -74,11 +75,11 @@ def connect_host(state: LabState, topology: Topology, host: Host) -> None:
     for port in host.interfaces:
         network = topology.networks[port.network]
         name = port_name(topology, host.name, port.name)
+        cable = f"type veth peer name {port.name} netns {netns} mtu {network.mtu}"
+        is_up = "" if network.kind == "wire" else " up"
         outside += [
-            f"link add {name} mtu {network.mtu} type veth peer name {port.name} netns {netns} mtu {network.mtu}"
-            f" address {interface_mac(host.name, port.name)}",
-            f"link set {name} master {bridge_name(topology, port.network)} alias {host.name}.{port.name}"
-            + ("" if network.kind == "wire" else " up"),
+            f"link add {name} mtu {network.mtu} {cable} address {interface_mac(host.name, port.name)}",
+            f"link set {name} master {bridge_name(topology, port.network)} alias {host.name}.{port.name}{is_up}",
         ]
         inside += [address_line(address, port.name) for address in port.addresses]
     run_ip_batch(outside, namespace=state.wires_netns)
