@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """FRR static routes (`ip route`, `ipv6 route`), owned by their tag: parse them, and plan which come and which go."""
@@ -17,7 +16,8 @@ DISCARDS = frozenset(("blackhole", "reject", "Null0"))
 class StaticRoute(NamedTuple):
     """One static route, whatever order its words were written in.
 
-    prefix: in canonical spelling. gateway: address or None. interface: name or None. discard: blackhole, reject or Null0.
+    prefix: in canonical spelling. gateway: address or None. interface: name or None. discard: blackhole, reject or
+    Null0.
     tag: 0 when it has none. distance: 1 when it has none. options: everything else, sorted, as (word, value).
     line: the statement as it stood.
     """
@@ -33,7 +33,8 @@ class StaticRoute(NamedTuple):
 
     @property
     def place(self) -> Tuple[object, ...]:
-        """What FRR tells routes apart by. The tag is not part of it: writing the same route with another tag replaces it."""
+        """What FRR tells routes apart by. The tag is not part of it: writing the same route with another tag replaces
+        it."""
         return (self.prefix, self.gateway, self.interface, self.discard, self.distance,
                 frozenset(pair for pair in self.options if pair[0] in ("vrf", "table", "nexthop-vrf")))
 
@@ -90,8 +91,8 @@ def parse_static_route(line: str) -> Optional[StaticRoute]:
 def plan_static_routes(found: Iterable[str], wanted: Iterable[str], tags: Iterable[int]) -> StaticPlan:
     """Compare static routes of the running configuration with those wanted; pure, linear in the number of lines.
 
-    found: statements of the top level (others than static routes are passed over). wanted: static routes, each with one of
-    `tags`. Routes found with one of `tags` and not wanted go; routes with other tags are never touched.
+    found: statements of the top level (others than static routes are passed over). wanted: static routes, each with
+    one of `tags`. Routes found with one of `tags` and not wanted go; routes with other tags are never touched.
     Raises ValueError for a wanted statement that is no static route, or whose tag is not one of `tags`.
     """
     ours = frozenset(tags)
@@ -132,7 +133,8 @@ def _canonical_address(word: str) -> str:
 
 
 def _canonical_prefix(word: str) -> str:
-    """FRR shows a prefix without host bits and IPv6 compressed (RFC 5952). /32 and whole lower-case /128 take no detour."""
+    """FRR shows a prefix without host bits and IPv6 compressed (RFC 5952). /32 and whole lower-case /128 take no
+    detour."""
     address, slash, length = word.partition("/")
     if slash and length == "32" and ":" not in address:
         return word

@@ -1,10 +1,9 @@
-# -*- coding: utf-8 -*-
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """FRR's shell: read what runs and what is saved, write a delta to a running FRR, save it.
 
-FRR is never restarted. A delta goes by a private file, since it may hold a session's password and argv can be read by every
-user of the host.
+FRR is never restarted. A delta goes by a private file, since it may hold a session's password and argv can be read by
+every user of the host.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ APPLY_TIMEOUT = 600  # seconds; 10,000 statics take about 9
 READ_TIMEOUT = 60
 MASK = "********"
 
-# Which daemon takes a statement. vtysh drops statements of a daemon that does not run without a word (measured, 8.4 and 10.3).
+# Which daemon takes a statement. vtysh drops statements of a daemon that does not run without a word (measured, 8.4
+# and 10.3).
 DAEMON_OF = (
     ("router bgp", "bgpd"), ("bgp ", "bgpd"), ("bfd", "bfdd"), ("ip route ", "staticd"), ("ipv6 route ", "staticd"),
     ("router ospf6", "ospf6d"), ("router ospf", "ospfd"), ("router isis", "isisd"),
@@ -80,7 +80,8 @@ def read_daemons() -> FrozenSet[str]:
 
 
 def show_json(command: str) -> Any:
-    """Return what `show … json` prints, parsed. Raises FrrError when FRR prints something else (an unknown command, an error)."""
+    """Return what `show … json` prints, parsed. Raises FrrError when FRR prints something else (an unknown command,
+    an error)."""
     said = _read(command)
     try:
         return json.loads(said) if said.strip() else {}
@@ -94,8 +95,9 @@ def require_daemons(lines: Iterable[str], running: FrozenSet[str]) -> None:
     absent = sorted(needed - running)
     if absent:
         raise DaemonNotRunning(
-            f"FRR runs without {', '.join(absent)}, which this configuration needs: set {absent[0]}=yes in /etc/frr/daemons "
-            f"and start it (role vmcluster.network.frr does so: frr_daemons)")
+            f"FRR runs without {', '.join(absent)}, which this configuration needs: set {absent[0]}=yes in "
+            "/etc/frr/daemons and start it (role vmcluster.network.frr does so: frr_daemons)"
+        )
 
 
 def daemon_of(line: str) -> Optional[str]:
@@ -110,12 +112,14 @@ def daemon_of(line: str) -> Optional[str]:
 def apply_config(lines: Sequence[str]) -> List[str]:
     """Write configuration lines to the running FRR and return what it said that is no refusal (hints, warnings).
 
-    Nothing is written when `vtysh --dryrun` finds a line it does not know. Raises FrrRefused naming each refused line and
-    what FRR said: those after it may have been taken, so the caller reads back. Not saved: see save_config.
+    Nothing is written when `vtysh --dryrun` finds a line it does not know. Raises FrrRefused naming each refused line
+    and what FRR said: those after it may have been taken, so the caller reads back. Not saved: see save_config.
     """
     with apply.private_file("\n".join(lines) + "\n", suffix=".conf") as path:
         _raise_refusals(lines, _feed(["--dryrun", "-f", path]), "nothing was changed")
-        return _raise_refusals(lines, _feed([*_no_fork(), "-f", path]), "the other lines were taken, and nothing was saved")
+        return _raise_refusals(
+            lines, _feed([*_no_fork(), "-f", path]), "the other lines were taken, and nothing was saved"
+        )
 
 
 def save_config() -> None:
