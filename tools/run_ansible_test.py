@@ -48,14 +48,15 @@ def write_pip_config() -> None:
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True,
                             check=False).stdout
     config = configparser.RawConfigParser()
-    config.add_section("global")
+    config.read_dict({"global": {"quiet": "1"}})
     for line in listed.splitlines():
         found = re.fullmatch(r"(?:global|:env:)\.([a-z-]+)='(.*)'", line)
         if found:
             config.set("global", found.group(1), found.group(2).replace("\\n", "\n"))
     folder = HOME / ".config" / "pip"
     folder.mkdir(parents=True, exist_ok=True)
-    with open(os.open(folder / "pip.conf", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+    handle = os.open(folder / "pip.conf", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # an index may hold a password
+    with open(handle, "w", encoding="utf-8") as stream:
         config.write(stream)
 
 
@@ -88,12 +89,12 @@ def run(arguments: list[str]) -> int:
         collection.mkdir(parents=True)
         copy_collection(collection)
         command = [sys.executable, str(VENV_BIN / "ansible-test"), *arguments]
-        code = subprocess.run(command, cwd=collection, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+        done = subprocess.run(command, cwd=collection, env=environment, stdin=subprocess.DEVNULL, check=False)
         shutil.rmtree(reports, ignore_errors=True)
         made = collection / "tests" / "output" / "junit"
         if made.is_dir():
             shutil.copytree(made, reports)
-    return code
+    return done.returncode
 
 
 def main() -> int:
