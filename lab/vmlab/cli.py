@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,24 @@ from typing import Any
 from .enter import command_prefix
 from .errors import LabError
 from .lab import STANDARD, Lab, take_down
+from .probe_report import format_result
 from .progress import Progress
+from .ssh_proxy import connect
 from .state import LabState, default_lab_name
 from .status import format_json, format_text
 
 DESCRIPTION = "A data centre of systemd hosts on this machine, each in network namespaces of the lab's own."
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from `10s`, `500ms`, `2m` or a bare number."""
+    for unit, seconds in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("", 1.0)):
+        if text.endswith(unit):
+            try:
+                return float(text.removesuffix(unit)) * seconds
+            except ValueError:
+                break
+    raise argparse.ArgumentTypeError(f"{text!r} is no duration; say 10s, 500ms or 2m")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,6 +61,24 @@ def build_parser() -> argparse.ArgumentParser:
     execute.add_argument("host", metavar="HOST")
     execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD")
     execute.set_defaults(run=run_exec)
+
+    probe = commands.add_parser("probe", parents=[common], help="send numbered packets and report what is lost")
+    probe.add_argument("source", metavar="FROM", help="host, guest or address")
+    probe.add_argument("target", metavar="TO", help="host, guest or address")
+    probe.add_argument("--rate", type=float, default=1000, help="packets a second, each way (default: 1000)")
+    probe.add_argument("--for", dest="duration", type=parse_duration, help="such as 10s, 500ms, 2m (default: till ^C)")
+    probe.add_argument("--direction", choices=["there", "back", "both"], default="both")
+    probe.add_argument("--size", type=int, default=64, help="bytes of UDP payload (default: 64)")
+    probe.add_argument("-6", dest="family", action="store_const", const=6, default=4, help="by IPv6")
+    probe.add_argument("--json", action="store_true", help="as JSON")
+    probe.set_defaults(run=run_probe)
+
+    proxy = commands.add_parser(
+        "ssh-proxy", parents=[common], help="connect standard input and output to a host's port (for ProxyCommand)"
+    )
+    proxy.add_argument("host", metavar="HOST")
+    proxy.add_argument("port", metavar="PORT", type=int, nargs="?", default=22)
+    proxy.set_defaults(run=run_ssh_proxy)
 
     host = commands.add_parser("host", parents=[common], help="switch a host on or off, cut its power, reboot it")
     host.add_argument("verb", choices=["start", "stop", "kill", "reboot"])
@@ -121,6 +155,30 @@ def run_host(options: argparse.Namespace) -> int:
     }
     verbs[options.verb](options.host)
     print(f"{options.host} is {lab.host_record(options.host).actual_phase}")
+    return 0
+
+
+def run_probe(options: argparse.Namespace) -> int:
+    """Carry out `lab/lab probe`."""
+    probe = Lab.find(options.name).probe(
+        options.source,
+        options.target,
+        rate=options.rate,
+        family=options.family,
+        direction=options.direction,
+        size=options.size,
+    )
+    with probe, contextlib.suppress(KeyboardInterrupt):
+        time.sleep(options.duration if options.duration is not None else 86400)
+    result = probe.result()
+    print(json.dumps(result.as_dict(), indent=2) if options.json else format_result(result))
+    return 0
+
+
+def run_ssh_proxy(options: argparse.Namespace) -> int:
+    """Carry out `lab/lab ssh-proxy`."""
+    lab = Lab.find(options.name)
+    connect(lab.state, lab.topology, options.host, options.port)
     return 0
 
 

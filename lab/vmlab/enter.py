@@ -63,7 +63,9 @@ def command_prefix(state: LabState, name: str) -> list[str]:
 
 def network_prefix(state: LabState, name: str) -> list[str]:
     """What stands before one of this machine's commands for it to run in the host's or guest's network only."""
-    if state.read_guest(name) is not None:
-        return guest_prefix(state, name)
+    guest = state.read_guest(name)
+    if guest is not None and guest.agent is not None:
+        guest_prefix(state, name)
+        return ["nsenter", f"--net=/proc/{guest.agent.pid}/ns/net", "--"]
     host_prefix(state, name)
-    return ["nsenter", f"--net=/run/netns/{state.host_netns(name)}", "--", "setpriv", "--pdeathsig", "KILL"]
+    return ["nsenter", f"--net=/run/netns/{state.host_netns(name)}", "--"]

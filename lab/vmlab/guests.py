@@ -43,8 +43,6 @@ def check_guest(record: GuestRecord) -> GuestRecord:
     """The record with its addresses in full, or a LabError that says what is wrong with it."""
     if not VM_NAME.fullmatch(record.vm):
         raise LabError(f"guest {record.vm!r}: a VM's name has a-z, 0-9 and - here")
-    if not 0 < len(record.interface) <= 15:
-        raise LabError(f"guest {record.vm}: {record.interface!r} is no interface name of up to 15; give --interface")
     try:
         # A cloud image gets its address as a host route of one address unless told otherwise.
         addresses = tuple(str(ipaddress.ip_interface(address)) for address in record.addresses)

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from .disks import make_disk, make_keys
 from .enter import command_prefix
 from .errors import LabError
 from .netns import NAMED, release_named_netns, remove_netns
+from .probe import Probe
 from .roots import provide_roots
 from .state import CHECKOUT, GuestRecord, HostRecord, LabState, default_lab_name, read_json, write_json
 from .topology import Topology, build_topology, read_topology
@@ -248,6 +250,68 @@ class Lab:
         """Crash a guest; it is remembered."""
         with self.state.locked():
             guests.kill_guest(self.state, vm)
+
+    def guest_prepare(self, vm: str, node: str, interface: str = "") -> None:
+        """Attach a running guest to its tap on the node that it will move to, as the target's qemu does at its start.
+
+        The tap there gets carrier; frames that come to it wait until the guest runs there.
+        """
+        record = guests.read_guest(self.state, vm)
+        self.topology.host(node)
+        guests.ask_agent(self.state, vm, do="prepare", node=node, interface=interface or record.interface)
+
+    def guest_pause(self, vm: str) -> None:
+        """Stop a guest's traffic, as at the end of a migration (qemu's STOP event)."""
+        guests.ask_agent(self.state, vm, do="pause")
+
+    def guest_resume(self, vm: str) -> None:
+        """Let a guest run on, where it was prepared to move to if it was; it announces itself there by RARP."""
+        guests.ask_agent(self.state, vm, do="resume")
+
+    def guest_release(self, vm: str) -> None:
+        """Detach a guest from the tap that it moved away from, as the source's qemu does when it ends."""
+        guests.ask_agent(self.state, vm, do="release")
+
+    def guest_cancel(self, vm: str) -> None:
+        """Give up a move that was prepared."""
+        guests.ask_agent(self.state, vm, do="cancel")
+
+    def guest_move(
+        self,
+        vm: str,
+        node: str,
+        *,
+        interface: str = "",
+        downtime: float = 0.0,
+        at_stop: Callable[[], object] | None = None,
+        release: bool = True,
+    ) -> None:
+        """Move a running guest live: prepare, pause, `at_stop()`, `downtime` seconds, resume, release."""
+        self.guest_prepare(vm, node, interface)
+        self.guest_pause(vm)
+        try:
+            if at_stop is not None:
+                at_stop()
+            time.sleep(downtime)
+        finally:
+            self.guest_resume(vm)
+        if release:
+            self.guest_release(vm)
+
+    def probe(
+        self,
+        source: str,
+        target: str,
+        *,
+        rate: float = 1000,
+        family: int = 4,
+        direction: str = "both",
+        size: int = 64,
+    ) -> Probe:
+        """A traffic probe between two hosts or guests (or addresses); `with` starts and stops it."""
+        return Probe(
+            self.state, self.topology, source, target, rate=rate, family=family, direction=direction, size=size
+        )
 
     def forget_guest(self, vm: str) -> None:
         for left in (self.state.folder / "guests").glob(f"{vm}.*"):

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import socket
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ IFF_TAP = 0x0002
 IFF_NO_PI = 0x1000
 IFF_MULTI_QUEUE = 0x0100
 RARP = 0x8035
+LONGEST_NAME = 15  # longer ones are alternative names
 BROADCAST = b"\xff" * 6
 
 
@@ -35,11 +37,16 @@ class VmInterface:
 
 
 def find_vm_interface(netns: Path, name: str) -> VmInterface | None:
-    """Look at an interface; None while it (or the node) isn't there, a LabError when no guest can be put behind it."""
+    """Look at an interface, by its name or an alternative one; None while it (or the node) isn't there.
+
+    A LabError when no guest can be put behind it.
+    """
     try:
         with inside_netns(netns):
+            if len(name) <= LONGEST_NAME:
+                socket.if_nametoindex(name)  # cheap, for those who look often
             told = run_command(["ip", "-j", "-d", "link", "show", "dev", name], check=False)
-    except FileNotFoundError:
+    except OSError:
         return None
     if told.returncode != 0 or not told.stdout.strip():
         return None
