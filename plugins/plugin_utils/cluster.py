@@ -1,0 +1,218 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The model of clusters: what an inventory says, read, with defaults filled in. docs/model.md has every key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Optional
+
+from .values import Address, Network
+
+IPFABRIC, ROUTING, SWITCHING = "ipfabric", "routing", "switching"
+TYPES = (IPFABRIC, ROUTING, SWITCHING)
+
+NODES, ROUTE_REFLECTORS, CORE_GATEWAYS = "nodes", "route_reflectors", "core_gateways"
+GROUPS = (NODES, ROUTE_REFLECTORS, CORE_GATEWAYS)
+
+EXTERNAL = "external"
+
+DEFAULT_MTU = 1500
+
+
+@dataclass(frozen=True)
+class Range:
+    """Addresses from first to last, both included, as numbers of one IP version."""
+
+    version: int
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        first, last = (_address(self.version, number) for number in (self.first, self.last))
+        return first if self.first == self.last else f"{first}-{last}"
+
+    def holds(self, other: Range) -> bool:
+        """Return whether all addresses of another range are in this one."""
+        return self.version == other.version and self.first <= other.first and other.last <= self.last
+
+    @property
+    def size(self) -> int:
+        """How many addresses it has."""
+        return self.last - self.first + 1
+
+
+def span_of(value: Address | Network) -> Range:
+    """Return all addresses of a prefix, or the one of an address."""
+    if isinstance(value, (IPv4Network, IPv6Network)):
+        return Range(value.version, int(value.network_address), int(value.broadcast_address))
+    return Range(value.version, int(value), int(value))
+
+
+def _address(version: int, number: int) -> str:
+    # A small number is an IPv4 address to ip_address(); 16 bytes are not.
+    return str(ip_address(number.to_bytes(4 if version == 4 else 16, "big")))
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What every VM interface of a cluster has."""
+
+    ipv4: Optional[Address]
+    ipv6: Optional[Address]
+    mac: str
+
+    def addresses(self) -> tuple[tuple[str, Address], ...]:
+        """Return (key, address) of those it has."""
+        pairs = (("ipv4", self.ipv4), ("ipv6", self.ipv6))
+        return tuple((key, address) for key, address in pairs if address is not None)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Addresses that VMs may have.
+
+    ranges: sorted, apart; exclude: sorted. shortest_prefix: prefixes of VMs inside the pool are at least so long.
+    """
+
+    name: str
+    prefix: Network
+    ranges: tuple[Range, ...]
+    exclude: tuple[Range, ...]
+    shortest_prefix: int
+    index: int = 0
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.prefix.version
+
+    @cached_property
+    def span(self) -> Range:
+        """All addresses of its prefix."""
+        return span_of(self.prefix)
+
+
+@dataclass(frozen=True)
+class Bfd:
+    """Intervals in milliseconds."""
+
+    interval: int = 300
+    multiplier: int = 3
+
+
+@dataclass(frozen=True)
+class Bgp:
+    """Settings of all BGP sessions of a cluster; keepalive and hold in seconds."""
+
+    password: Optional[str] = None
+    keepalive: int = 3
+    hold: int = 9
+    bfd: Optional[Bfd] = Bfd()
+    ttl_security: bool = True
+    graceful_restart: bool = True
+    max_prefixes: int = 10000
+    listen: bool = False
+    listen_ranges: tuple[Network, ...] = ()
+    listen_limit: int = 200
+    evpn: bool = False
+
+    def __repr__(self) -> str:
+        return "Bgp(...)"
+
+
+@dataclass(frozen=True)
+class Register:
+    """Where leases are kept."""
+
+    host: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Vm:
+    """One NIC of a VM; where and key: its place in the inventory, or in the list that a playbook was given."""
+
+    cluster: str
+    name: str
+    nic: int
+    node: str
+    pools: tuple[str, ...]
+    addresses: tuple[Address, ...]
+    prefixes: tuple[Network, ...]
+    mac: str
+    kind: str
+    owner: str
+    announcement: str
+    where: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One cluster. asn is 0 and name is empty where the inventory had a mistake there.
+
+    where: how messages call it; pools_complete: whether all its pools could be read.
+    """
+
+    name: str
+    where: str
+    type: str
+    asn: int
+    communities: tuple[str, ...]
+    gateway: Gateway
+    pools: tuple[Pool, ...]
+    mtu: int
+    bgp: Bgp
+    register: Optional[Register]
+    nodes: tuple[str, ...]
+    route_reflectors: tuple[str, ...]
+    core_gateways: tuple[str, ...]
+    aggregates: bool
+    pools_complete: bool = True
+    vms: tuple[Vm, ...] = ()
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """IP versions that its pools use, of 4 and 6."""
+        return tuple(sorted({pool.version for pool in self.pools}))
+
+    def find_pool(self, address: Address | Network) -> Pool | None:
+        """Return the pool whose prefix holds an address, or the whole of a prefix."""
+        wanted = span_of(address)
+        return next((pool for pool in self.pools if pool.span.holds(wanted)), None)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of one of the three groups."""
+
+    name: str
+    group: str
+    ipv4: Optional[Address]
+    ipv6: Optional[Address]
+    router_id: str
+    interface: str
+    mtu: int
+    platform: str
+
+    @property
+    def external(self) -> bool:
+        """Whether others configure it."""
+        return self.platform == EXTERNAL
+
+    def address(self, version: int) -> Optional[Address]:
+        """Return its underlay address of an IP version."""
+        return self.ipv4 if version == 4 else self.ipv6
+
+
+@dataclass(frozen=True)
+class Model:
+    """All clusters by name, all hosts by name, and the VMs that a playbook was asked to attach."""
+
+    clusters: dict[str, Cluster]
+    hosts: dict[str, Host]
+    vms: tuple[Vm, ...] = ()

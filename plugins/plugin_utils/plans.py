@@ -1,0 +1,233 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each host has to be, as variables of its role: docs/design.md, "Roles and their variables"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .cluster import CORE_GATEWAYS, NODES, ROUTE_REFLECTORS, Bgp, Cluster, Host, Model, Pool, Vm
+
+Plan = dict[str, Any]
+
+ROLE_OF = {NODES: "ipfabric", ROUTE_REFLECTORS: "route_reflector", CORE_GATEWAYS: "core_gateway"}
+
+
+def plan_clusters(model: Model) -> Plan:
+    """Return what playbooks work with, as plain JSON values.
+
+    clusters: by name, all that is known of a cluster but its password; hosts: by host, `{role: {variable: value}}`, for
+    hosts that are ours to configure; underlay: by host, its addresses and group; vms: those asked for.
+    Only `<role>_bgp` of hosts holds the password.
+    """
+    return {
+        "clusters": {name: describe_cluster(cluster) for name, cluster in model.clusters.items()},
+        "hosts": plan_hosts(model),
+        "underlay": {name: _describe_host(host) for name, host in model.hosts.items()},
+        "vms": [describe_vm(vm) for vm in model.vms],
+    }
+
+
+def plan_hosts(model: Model) -> dict[str, Plan]:
+    """Return `{host: {role: {variable: value}}}`. Hosts that others configure, or that no cluster uses, have none."""
+    hosts: dict[str, Plan] = {}
+    reflectors = _clusters_by_host(model, "route_reflectors")
+    gateways = _clusters_by_host(model, "core_gateways")
+    for cluster in model.clusters.values():
+        for node in cluster.nodes:
+            hosts[node] = {"ipfabric": _plan_node(model, cluster, model.hosts[node])}
+    for name, clusters in reflectors.items():
+        if not model.hosts[name].external:
+            hosts[name] = {"route_reflector": _plan_reflector(model, clusters, model.hosts[name])}
+    for name, clusters in gateways.items():
+        if not model.hosts[name].external:
+            hosts[name] = {"core_gateway": _plan_gateway(model, clusters, model.hosts[name])}
+    return hosts
+
+
+def _clusters_by_host(model: Model, key: str) -> dict[str, list[Cluster]]:
+    found: dict[str, list[Cluster]] = {}
+    for cluster in model.clusters.values():
+        for name in getattr(cluster, key):
+            found.setdefault(name, []).append(cluster)
+    return found
+
+
+def _plan_node(model: Model, cluster: Cluster, host: Host) -> Plan:
+    return {
+        **_plan_instance("ipfabric", cluster, host),
+        "ipfabric_cluster": _cluster_entry(cluster),
+        "ipfabric_reflectors": _peers(model, cluster.route_reflectors, cluster.versions),
+        "ipfabric_gateway": _gateway(cluster),
+        "ipfabric_mtu": cluster.mtu,
+        "ipfabric_uplink": host.interface,
+    }
+
+
+def _plan_reflector(model: Model, clusters: Sequence[Cluster], host: Host) -> Plan:
+    bgp = clusters[0].bgp
+    return {
+        **_plan_instance("route_reflector", clusters[0], host),
+        "route_reflector_cluster_id": host.router_id,
+        "route_reflector_clusters": [_reflected_cluster(model, cluster) for cluster in clusters],
+        "route_reflector_peers": _shared_peers(model, clusters, "route_reflectors", host),
+        "route_reflector_core_gateways": _shared_peers(model, clusters, "core_gateways", host),
+        "route_reflector_listen_ranges": [str(prefix) for prefix in bgp.listen_ranges] if bgp.listen else [],
+        "route_reflector_listen_limit": bgp.listen_limit,
+        "route_reflector_evpn": bgp.evpn,
+    }
+
+
+def _reflected_cluster(model: Model, cluster: Cluster) -> Plan:
+    """Return a cluster entry with its clients; with listen ranges, none is known by name."""
+    nodes = () if cluster.bgp.listen else cluster.nodes
+    return {**_cluster_entry(cluster), "clients": _peers(model, nodes, cluster.versions)}
+
+
+def _plan_gateway(model: Model, clusters: Sequence[Cluster], host: Host) -> Plan:
+    return {
+        "core_gateway_platform": host.platform,
+        **_plan_instance("core_gateway", clusters[0], host),
+        "core_gateway_clusters": [
+            {**_cluster_entry(cluster), "reflectors": _peers(model, cluster.route_reflectors, cluster.versions)}
+            for cluster in clusters
+        ],
+        "core_gateway_aggregates": [
+            str(pool.prefix) for cluster in clusters if cluster.aggregates for pool in cluster.pools
+        ],
+    }
+
+
+def _plan_instance(role: str, cluster: Cluster, host: Host) -> Plan:
+    return {f"{role}_asn": cluster.asn, f"{role}_router_id": host.router_id, f"{role}_bgp": _bgp(cluster.bgp)}
+
+
+def _bgp(bgp: Bgp) -> Plan:
+    return {
+        "password": bgp.password,
+        "timers": {"keepalive": bgp.keepalive, "hold": bgp.hold},
+        "bfd": {"interval": bgp.bfd.interval, "multiplier": bgp.bfd.multiplier} if bgp.bfd else False,
+        "ttl_security": bgp.ttl_security,
+        "graceful_restart": bgp.graceful_restart,
+        "max_prefixes": bgp.max_prefixes,
+    }
+
+
+def _cluster_entry(cluster: Cluster) -> Plan:
+    return {
+        "name": cluster.name,
+        "communities": list(cluster.communities),
+        "prefixes": [{"prefix": str(pool.prefix), "length": pool.shortest_prefix} for pool in cluster.pools],
+    }
+
+
+def _gateway(cluster: Cluster) -> Plan:
+    gateway = cluster.gateway
+    return {
+        "ipv4": str(gateway.ipv4) if gateway.ipv4 is not None else None,
+        "ipv6": str(gateway.ipv6) if gateway.ipv6 is not None else None,
+        "mac": gateway.mac,
+    }
+
+
+def _peers(model: Model, names: Iterable[str], versions: Sequence[int]) -> list[Plan]:
+    """Return peers with their addresses of some families; a host without any of these is left out."""
+    peers = []
+    for name in names:
+        addresses = {f"ipv{version}": model.hosts[name].address(version) for version in versions}
+        found = {key: str(address) for key, address in addresses.items() if address is not None}
+        if found:
+            peers.append({"name": name, **found})
+    return peers
+
+
+def _shared_peers(model: Model, clusters: Sequence[Cluster], key: str, host: Host) -> list[Plan]:
+    """Return the other hosts of some clusters, each with the families of those clusters that it serves."""
+    versions: dict[str, set[int]] = {}
+    for cluster in clusters:
+        for name in getattr(cluster, key):
+            if name != host.name:
+                versions.setdefault(name, set()).update(cluster.versions)
+    return [peer for name, needed in versions.items() for peer in _peers(model, (name,), sorted(needed))]
+
+
+def describe_cluster(cluster: Cluster) -> Plan:
+    """Return a cluster as plain values, without its password."""
+    settings = _bgp(cluster.bgp)
+    del settings["password"]
+    return {
+        **_cluster_entry(cluster),
+        "type": cluster.type,
+        "asn": cluster.asn,
+        "gateway": _gateway(cluster),
+        "families": [f"ipv{version}" for version in cluster.versions],
+        "pools": [_describe_pool(pool) for pool in cluster.pools],
+        "mtu": cluster.mtu,
+        "bgp": settings,
+        "register": {"host": cluster.register.host, "path": cluster.register.path} if cluster.register else None,
+        "nodes": list(cluster.nodes),
+        "route_reflectors": list(cluster.route_reflectors),
+        "core_gateways": list(cluster.core_gateways),
+        "vms": [describe_vm(vm) for vm in cluster.vms],
+    }
+
+
+def _describe_pool(pool: Pool) -> Plan:
+    return {
+        "name": pool.name,
+        "prefix": str(pool.prefix),
+        "ranges": [str(each) for each in pool.ranges],
+        "exclude": [str(each) for each in pool.exclude],
+    }
+
+
+def _describe_host(host: Host) -> Plan:
+    return {
+        "group": host.group,
+        "platform": host.platform,
+        "router_id": host.router_id,
+        "ipv4": str(host.ipv4) if host.ipv4 is not None else None,
+        "ipv6": str(host.ipv6) if host.ipv6 is not None else None,
+    }
+
+
+def describe_vm(vm: Vm) -> Plan:
+    """Return a VM as plain values; addresses are those asked for, the register gives the others."""
+    return {
+        "cluster": vm.cluster,
+        "name": vm.name,
+        "nic": vm.nic,
+        "node": vm.node,
+        "pools": list(vm.pools),
+        "addresses": [str(address) for address in vm.addresses],
+        "prefixes": [str(prefix) for prefix in vm.prefixes],
+        "mac": vm.mac,
+        "kind": vm.kind,
+        "owner": vm.owner,
+        "announcement": vm.announcement,
+    }
+
+
+def summarize_clusters(model: Model, warnings: Sequence[str] = ()) -> list[str]:
+    """Return a few lines for people: what each cluster consists of, and what deserves their attention."""
+    lines = []
+    for cluster in model.clusters.values():
+        pools = ", ".join(f"{pool.name} {pool.prefix}" for pool in cluster.pools)
+        lines += [
+            f"cluster {cluster.name} ({cluster.type}): AS {cluster.asn}, community {' '.join(cluster.communities)}",
+            f"  nodes: {_count_names(cluster.nodes)}",
+            f"  route reflectors: {_count_names(cluster.route_reflectors)}",
+            f"  core gateways: {_count_names(cluster.core_gateways)}",
+            f"  pools: {pools}",
+            f"  declared VMs: {len({vm.name for vm in cluster.vms})}",
+        ]
+    if model.vms:
+        lines.append("asked for: " + _count_names([f"{vm.cluster}/{vm.name} on {vm.node}" for vm in model.vms]))
+    return lines + [f"warning: {line}" for line in warnings]
+
+
+def _count_names(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    return f"{len(names)} ({shown})" if names else "none"

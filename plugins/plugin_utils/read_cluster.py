@@ -1,0 +1,203 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading one `cluster` description."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+from .cluster import CORE_GATEWAYS, DEFAULT_MTU, IPFABRIC, ROUTE_REFLECTORS, TYPES, Cluster, Gateway, Pool, Register
+from .findings import Place
+from .names import gateway_mac
+from .read_bgp import read_asn, read_bgp, read_communities
+from .read_pools import read_pools
+from .read_vms import read_vms
+from .values import (
+    Address,
+    read_address,
+    read_choice,
+    read_flag,
+    read_integer,
+    read_mac,
+    read_mapping,
+    read_text,
+    read_texts,
+    shown,
+)
+
+CLUSTER_KEYS = (
+    "name type asn community gateway pools mtu bgp register route_reflectors core_gateways aggregates vms"
+).split()
+
+DEFAULT_GATEWAY_IPV6 = "fe80::1"
+DEFAULT_REGISTER_PATH = "/var/lib/vmcluster/leases.sqlite"
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}", re.ASCII)
+# Names of FRR objects hold the cluster's name where these words stand for others: VMC-RR-core-IN beside VMC-RR-CORE-IN.
+_RESERVED_NAMES = ("core", "node", "peer", "rr")
+_BRIDGE_KEYS = ("bridge", "bridges")
+
+
+def read_cluster(place: Place, value: object, nodes: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Cluster | None:
+    """Return a cluster with its VMs, or None when the value is no description at all.
+
+    nodes: the hosts that see this description; groups: the inventory's groups, as default of reflectors and gateways.
+    """
+    fields = read_mapping(place, value, (*CLUSTER_KEYS, *_BRIDGE_KEYS))
+    if fields is None:
+        return None
+    name = _read_name(place.at("name"), fields.get("name"))
+    if name:
+        place = Place(place.findings, f"cluster {name}", place.key)
+    _refuse_bridges(place, fields)
+    kind = _read_type(place.at("type"), fields.get("type"))
+    asn = read_asn(place.at("asn"), fields.get("asn"))
+    pools, complete = _read_pools(place.at("pools"), fields.get("pools"))
+    versions = {pool.version for pool in pools}
+    cluster = Cluster(
+        name=name,
+        where=place.where,
+        type=kind or IPFABRIC,
+        asn=asn,
+        communities=read_communities(place.at("community"), fields.get("community"), asn),
+        gateway=_read_gateway(place.at("gateway"), fields.get("gateway", {}), name, versions),
+        pools=pools,
+        pools_complete=complete,
+        mtu=_read_mtu(place.at("mtu"), fields.get("mtu", DEFAULT_MTU), versions),
+        bgp=read_bgp(place.at("bgp"), fields.get("bgp", {})),
+        register=_read_register(place.at("register"), fields.get("register")),
+        nodes=tuple(nodes),
+        route_reflectors=_read_hosts(place, ROUTE_REFLECTORS, fields, groups),
+        core_gateways=_read_hosts(place, CORE_GATEWAYS, fields, groups),
+        aggregates=read_flag(place.at("aggregates"), fields.get("aggregates", True)) is not False,
+    )
+    return replace(cluster, vms=read_vms(place.at("vms"), fields.get("vms", []), cluster))
+
+
+def _read_name(place: Place, value: object) -> str:
+    if value is None:
+        place.mistake("is missing", "give the cluster a name, such as alpha")
+        return ""
+    name = read_text(place, value)
+    if name is None:
+        return ""
+    if not _NAME.fullmatch(name):
+        place.mistake(f"{shown(name)} is not a cluster's name", "use a-z, 0-9 and '-', first a letter, at most 16 characters")
+        return ""
+    if name in _RESERVED_NAMES:
+        place.mistake(f"{shown(name)} is a reserved name", "choose another: FRR's objects are named after clusters")
+        return ""
+    return name
+
+
+def _refuse_bridges(place: Place, fields: Mapping[str, object]) -> None:
+    for key in _BRIDGE_KEYS:
+        if key in fields:
+            place.at(key).mistake(
+                "bridges are not supported on the nodes of an ipfabric cluster",
+                "remove it: each VM has an interface of its own, without a bridge",
+            )
+
+
+def _read_type(place: Place, value: object) -> str | None:
+    if value is None:
+        place.mistake("is missing", "write type: ipfabric")
+        return None
+    kind = read_choice(place, value, TYPES)
+    if kind is not None and kind != IPFABRIC:
+        place.mistake(f"{kind} is not built yet", "ipfabric is the one type that this release sets up")
+    return kind
+
+
+def _read_pools(place: Place, value: object) -> tuple[tuple[Pool, ...], bool]:
+    if value is None:
+        place.mistake("is missing", "give the cluster at least one pool of addresses")
+        return (), False
+    return read_pools(place, value)
+
+
+def _read_gateway(place: Place, value: object, name: str, versions: set[int]) -> Gateway:
+    """Return the gateway. Only families that pools use are kept, so that no VM interface has an address it has no use for."""
+    fields = read_mapping(place, value, ("ipv4", "ipv6", "mac")) or {}
+    ipv4 = _read_gateway_address(place.at("ipv4"), fields["ipv4"], 4) if "ipv4" in fields else None
+    ipv6 = _read_gateway_address(place.at("ipv6"), fields.get("ipv6", DEFAULT_GATEWAY_IPV6), 6)
+    if 4 in versions and "ipv4" not in fields:
+        place.at("ipv4").mistake(
+            "is missing although the cluster has IPv4 pools",
+            "give a private address outside all pools that nothing else uses, such as 10.255.255.1",
+        )
+    mac = read_mac(place.at("mac"), fields["mac"]) if "mac" in fields else None
+    return Gateway(ipv4 if 4 in versions else None, ipv6 if 6 in versions else None, mac or gateway_mac(name))
+
+
+def _read_gateway_address(place: Place, value: object, version: int) -> Address | None:
+    address = read_address(place, value, version)
+    if address is None:
+        return None
+    if address == ip_address("169.254.0.1"):
+        place.mistake(
+            "169.254.0.1 is the next hop that FRR uses itself for unnumbered neighbours",
+            "choose another private address, such as 10.255.255.1",
+        )
+    elif (
+        address.is_multicast
+        or address.is_loopback
+        or address.is_unspecified
+        or (version == 4 and (address.is_reserved or address in ip_network("0.0.0.0/8")))
+    ):
+        place.mistake(f"{address} is not an address that a gateway can have", "use a private one, such as 10.255.255.1")
+    else:
+        return address
+    return None
+
+
+def _read_mtu(place: Place, value: object, versions: set[int]) -> int:
+    """Return the MTU of VM interfaces. IPv6 needs 1280 (RFC 8200), IPv4 hosts take 576 (RFC 791); a tap has 65521 at most."""
+    mtu = read_integer(place, value, 576, 65521, " bytes")
+    if mtu is not None and mtu < 1280 and 6 in versions:
+        place.mistake(f"{mtu} is too small for IPv6", "use 1280 or more (RFC 8200)")
+        return DEFAULT_MTU
+    return mtu or DEFAULT_MTU
+
+
+def _read_register(place: Place, value: object) -> Register | None:
+    if value is None:
+        place.mistake("is missing", "name the host that keeps the leases: register: {host: rr1}")
+        return None
+    fields = read_mapping(place, value, ("host", "path"))
+    if fields is None:
+        return None
+    host = read_text(place.at("host"), fields["host"]) if "host" in fields else None
+    if "host" not in fields:
+        place.at("host").mistake("is missing", "name the host that keeps the leases")
+    path = read_text(place.at("path"), fields.get("path", DEFAULT_REGISTER_PATH))
+    if path is not None and not (path.startswith("/") and path.isprintable() and not path.endswith("/")):
+        place.at("path").mistake(f"{shown(path)} is not a file's absolute path", f"use one such as {DEFAULT_REGISTER_PATH}")
+        path = None
+    return Register(host, path) if host is not None and path is not None else None
+
+
+def _read_hosts(
+    place: Place, group: str, fields: Mapping[str, object], groups: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
+    """Return the reflectors or core gateways of a cluster: those it names, else the whole group."""
+    members = tuple(groups.get(group, ()))
+    if group not in fields:
+        return members
+    here = place.at(group)
+    names = read_texts(here, fields[group])
+    if not names and fields[group] in ([], ()):
+        here.mistake("is empty", f"name hosts of the group {group}, or leave the key out for all of them")
+    found: list[str] = []
+    for index, name in enumerate(names):
+        if name in found:
+            here.item(index).mistake(f"{shown(name)} is there twice", "leave one")
+        elif name not in members:
+            here.item(index).mistake(f"{shown(name)} is not in the group {group}", f"use {' or '.join(members) or 'a host'}")
+        else:
+            found.append(name)
+    return tuple(found)

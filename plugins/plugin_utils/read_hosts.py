@@ -1,0 +1,123 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading the variables of hosts: underlay addresses, router id, platform."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from ipaddress import AddressValueError, IPv4Address, ip_network
+
+from .cluster import CORE_GATEWAYS, DEFAULT_MTU, EXTERNAL, NODES, ROUTE_REFLECTORS, Host
+from .findings import Place
+from .values import Address, read_address, read_choice, read_integer, read_text, shown
+
+HOST_KEYS = (
+    "underlay_ipv4",
+    "underlay_ipv6",
+    "underlay_interface",
+    "underlay_mtu",
+    "router_id",
+    "route_reflector_platform",
+    "core_gateway_platform",
+)
+CLUSTER_KEY = "cluster"
+
+_PLATFORMS = {
+    NODES: ("", ("frr",)),
+    ROUTE_REFLECTORS: ("route_reflector_platform", ("frr", EXTERNAL)),
+    CORE_GATEWAYS: ("core_gateway_platform", ("frr", "junos", EXTERNAL)),
+}
+_LINK_LOCAL = {4: ip_network("169.254.0.0/16"), 6: ip_network("fe80::/10")}
+
+
+def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host:
+    """Return a host of a group; what is wrong is recorded and left out."""
+    ipv4 = _read_underlay(place.at("underlay_ipv4"), variables.get("underlay_ipv4"), 4)
+    ipv6 = _read_underlay(place.at("underlay_ipv6"), variables.get("underlay_ipv6"), 6)
+    platform = _read_platform(place, group, variables)
+    router_id = _read_router_id(place.at("router_id"), variables.get("router_id"))
+    if not router_id and variables.get("router_id") is None and ipv4 is not None:
+        router_id = str(ipv4)
+    interface = variables.get("underlay_interface")
+    mtu = variables.get("underlay_mtu")
+    for name in variables:
+        _check_name(place, name)
+    return Host(
+        name=place.where,
+        group=group,
+        ipv4=ipv4,
+        ipv6=ipv6,
+        router_id=router_id,
+        interface=_read_interface(place.at("underlay_interface"), interface) if interface is not None else "",
+        mtu=_read_mtu(place.at("underlay_mtu"), mtu) if mtu is not None else DEFAULT_MTU,
+        platform=platform,
+    )
+
+
+def _check_name(place: Place, name: object) -> None:
+    """Warn of a variable that looks like one of ours; it may be the operator's own, so it is no mistake."""
+    if isinstance(name, str) and name.startswith("underlay_") and name not in HOST_KEYS:
+        near = difflib.get_close_matches(name, HOST_KEYS, n=1)
+        place.at(shown(name).strip("'")).warning(
+            "is not a variable of this collection", f"did you mean {near[0]}?" if near else "nothing reads it"
+        )
+
+
+def _read_underlay(place: Place, value: object, version: int) -> Address | None:
+    if value is None:
+        return None
+    address = read_address(place, value, version)
+    if address is None:
+        return None
+    if address in _LINK_LOCAL[version]:
+        place.mistake(f"{address} is link-local", "give an address that all hosts of the underlay can reach")
+    elif address.is_multicast or address.is_loopback or address.is_unspecified or (version == 4 and address.is_reserved):
+        place.mistake(f"{address} is not an address of a host", "give the address that BGP sessions run on")
+    else:
+        return address
+    return None
+
+
+def _read_router_id(place: Place, value: object) -> str:
+    """Return a router id: four numbers like an IPv4 address, not zero (RFC 6286)."""
+    text = read_text(place, value) if value is not None else None
+    if text is None:
+        return ""
+    try:
+        router_id = IPv4Address(text)
+    except AddressValueError:
+        place.mistake(f"{shown(text)} is not a router id", "write it like an IPv4 address, such as 10.20.0.11")
+        return ""
+    if not int(router_id):
+        place.mistake("0.0.0.0 is not a router id (RFC 6286)", "leave it out to use underlay_ipv4")
+        return ""
+    return str(router_id)
+
+
+def _read_interface(place: Place, value: object) -> str:
+    text = read_text(place, value)
+    if text is None:
+        return ""
+    if len(text) > 15 or not text.isascii() or not text.isprintable() or set(text) & set(" /:"):
+        place.mistake(f"{shown(text)} is not an interface's name", "give the name that `ip link` shows")
+        return ""
+    return text
+
+
+def _read_mtu(place: Place, value: object) -> int:
+    return read_integer(place, value, 1280, 65535, " bytes") or DEFAULT_MTU
+
+
+def _read_platform(place: Place, group: str, variables: Mapping[str, object]) -> str:
+    key, choices = _PLATFORMS[group]
+    value = variables.get(key) if key else None
+    if value is None:
+        return "frr"
+    platform = read_choice(place.at(key), value, choices)
+    if platform == "junos":
+        place.at(key).mistake(
+            "junos is not there yet", "use external for a gateway that others configure, or frr for a Linux router"
+        )
+    return platform or EXTERNAL

@@ -1,0 +1,170 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading VMs: those that a cluster declares, and those that a playbook is asked to attach."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import NIC_MAXIMUM, check_vm_name
+
+from .cluster import Cluster, Pool, Vm
+from .findings import Place
+from .names import guest_mac
+from .values import (
+    Address,
+    Network,
+    read_address,
+    read_choice,
+    read_integer,
+    read_list,
+    read_mac,
+    read_mapping,
+    read_prefix,
+    read_text,
+    read_texts,
+    shown,
+)
+
+VM_KEYS = ("name", "node", "nic", "pools", "addresses", "prefixes", "mac", "kind", "owner", "announcement")
+KINDS = ("tap", "veth")
+ANNOUNCEMENTS = ("announced", "standby", "withdrawn")
+
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}", re.ASCII)
+
+
+def read_vms(place: Place, value: object, cluster: Cluster) -> tuple[Vm, ...]:
+    """Return the VMs of a list, all of one cluster; those with a mistake that leaves them without meaning are left out."""
+    found = (
+        read_vm(place.item(index), element, cluster)
+        for index, element in enumerate(read_list(place, value) or [])
+    )
+    return tuple(vm for vm in found if vm is not None)
+
+
+def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[str] = ()) -> Vm | None:
+    """Return one NIC of a VM with defaults filled in, or None without a name or node. more_keys: others that it may have."""
+    fields = read_mapping(place, value, (*VM_KEYS, *more_keys, "bridge"))
+    if fields is None:
+        return None
+    name = read_vm_name(place.at("name"), fields.get("name"))
+    if name is not None:
+        place = Place(place.findings, f"{cluster.where}, VM {name}", place.key)
+    _refuse_bridge(place.at("bridge"), fields.get("bridge"))
+    nic = read_integer(place.at("nic"), fields.get("nic", 0), 0, NIC_MAXIMUM)
+    node = read_node(place.at("node"), fields.get("node"), cluster)
+    prefixes = _read_prefixes(place.at("prefixes"), fields.get("prefixes", []))
+    addresses = _read_addresses(place.at("addresses"), fields.get("addresses", []))
+    pools = _read_pools(place.at("pools"), fields.get("pools"), cluster, addresses)
+    mac = read_mac(place.at("mac"), fields["mac"]) if "mac" in fields else None
+    kind = read_choice(place.at("kind"), fields.get("kind", "tap"), KINDS)
+    owner = _read_owner(place.at("owner"), fields.get("owner", "root"))
+    announcement = read_choice(place.at("announcement"), fields.get("announcement", "announced"), ANNOUNCEMENTS)
+    if name is None or nic is None or node is None:
+        return None
+    return Vm(
+        cluster=cluster.name,
+        name=name,
+        nic=nic,
+        node=node,
+        pools=pools,
+        addresses=addresses,
+        prefixes=prefixes,
+        mac=mac or guest_mac(cluster.name, name, nic),
+        kind=kind or "tap",
+        owner=owner or "root",
+        announcement=announcement or "announced",
+        where=place.where,
+        key=place.key,
+    )
+
+
+def read_vm_name(place: Place, value: object) -> str | None:
+    """Return a VM's name that kernel and FRR can take."""
+    if value is None:
+        place.mistake("is missing", "give the VM a name")
+        return None
+    name = read_text(place, value)
+    wrong = check_vm_name(name) if name is not None else None
+    if wrong is not None:
+        problem, _colon, remedy = wrong.partition(": ")
+        place.mistake(f"{shown(name)} {problem}", remedy)
+        return None
+    return name
+
+
+def _refuse_bridge(place: Place, value: object) -> None:
+    if value is not None:
+        place.mistake(
+            "bridges are not supported on the nodes of an ipfabric cluster",
+            "remove it: each VM has an interface of its own, without a bridge",
+        )
+
+
+def read_node(place: Place, value: object, cluster: Cluster) -> str | None:
+    """Return the name of a node of the cluster."""
+    if value is None:
+        place.mistake("is missing", "name the node that the VM is on")
+        return None
+    node = read_text(place, value)
+    if node is None or node in cluster.nodes:
+        return node
+    place.mistake(f"{shown(node)} is not a node of {cluster.where}", f"use one of {_some(cluster.nodes)}")
+    return None
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return names for a message: all of a few, the first of many."""
+    return ", ".join(names) if len(names) <= 6 else ", ".join(names[:5]) + f" … ({len(names)} in all)"
+
+
+def _read_owner(place: Place, value: object) -> str | None:
+    owner = read_text(place, value)
+    if owner is not None and not _USER.fullmatch(owner):
+        place.mistake(f"{shown(owner)} is not a user's name", "name the user of the node that the tap belongs to")
+        return None
+    return owner
+
+
+def _read_prefixes(place: Place, value: object) -> tuple[Network, ...]:
+    elements = read_list(place, value) or []
+    found = (read_prefix(place.item(index), element) for index, element in enumerate(elements))
+    return tuple(prefix for prefix in found if prefix is not None)
+
+
+def _read_addresses(place: Place, value: object) -> tuple[Address, ...]:
+    elements = read_list(place, value) or []
+    found = (read_address(place.item(index), element) for index, element in enumerate(elements))
+    return tuple(address for address in found if address is not None)
+
+
+def _read_pools(place: Place, value: object, cluster: Cluster, addresses: Sequence[Address]) -> tuple[str, ...]:
+    """Return the names of the VM's pools. Default: those of the addresses it asks for, and the first of each other family."""
+    if value is None:
+        return _default_pools(cluster, addresses)
+    names = {pool.name for pool in cluster.pools}
+    found: list[str] = []
+    texts = read_texts(place, value)
+    if not texts and isinstance(value, (list, tuple)) and not value:
+        place.mistake("is empty", "name a pool, or leave the key out for the first of each family")
+    for index, name in enumerate(texts):
+        if name in found:
+            place.item(index).mistake(f"{name} is there twice", "a VM's NIC has one address of a pool: leave one")
+        elif name in names or not cluster.pools_complete:
+            found.append(name)
+        else:
+            place.item(index).mistake(
+                f"{shown(name)} is not a pool of {cluster.where}", f"use {' or '.join(sorted(names)) or 'one of its pools'}"
+            )
+    return tuple(found)
+
+
+def _default_pools(cluster: Cluster, addresses: Sequence[Address]) -> tuple[str, ...]:
+    asked = [pool for pool in (cluster.find_pool(address) for address in addresses) if pool is not None]
+    chosen: list[Pool] = list(dict.fromkeys(asked))
+    for version in cluster.versions:
+        if all(pool.version != version for pool in chosen):
+            chosen.append(next(pool for pool in cluster.pools if pool.version == version))
+    return tuple(pool.name for pool in sorted(chosen, key=lambda pool: pool.index))
