@@ -25,7 +25,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Host:
-    """A host of the plan: its roles, its sessions, and the address by family that routes to its VMs have as next hop."""
+    """A host of the plan: roles, sessions, and by family the address that routes to its VMs have as next hop."""
 
     name: str
     roles: frozenset[str]
@@ -36,7 +36,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What verification needs of a cluster: communities its routes carry, its pools' prefixes, its declared VMs by node."""
+    """What verification needs of a cluster: its routes' communities, its pools' prefixes, its declared VMs."""
 
     name: str
     communities: frozenset[str]
@@ -82,7 +82,7 @@ class Report:
 
 
 Evidence = Mapping[str, Mapping[str, Any]]
-"""By host: `sessions`, `routes`, `interfaces`, `leases` as the info modules return them; a key is absent when not asked."""
+"""By host: `sessions`, `routes`, `interfaces`, `leases` of the info modules; a key is absent when not asked."""
 
 
 def verify_cluster(hosts: Iterable[Host], clusters: Iterable[Cluster], evidence: Evidence) -> Report:
@@ -133,7 +133,9 @@ def _read_vms(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Vm]:
 def _missing_evidence(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
     for host in hosts:
         if not evidence.get(host.name):
-            yield Difference(host.name, "gave no answer", "see whether it is up and reachable; run with --limit without it")
+            yield Difference(
+                host.name, "gave no answer", "see whether it is up and reachable; run with --limit without it"
+            )
 
 
 def _session_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
@@ -162,7 +164,9 @@ def _twice_attached(vms: Iterable[Vm]) -> Iterator[Difference]:
         first = seen.setdefault((vm.cluster, vm.name), vm)
         if first is not vm:
             yield Difference(
-                vm.node, f"carries VM {vm.name}, which {first.node} carries too", "detach it where its hypervisor does not run it",
+                vm.node,
+                f"carries VM {vm.name}, which {first.node} carries too",
+                "detach it where its hypervisor does not run it",
                 (vm.cluster, vm.name),
             )
 
@@ -207,8 +211,10 @@ def _leases_without_vm(
             )
         elif lease.get("holder") not in (None, vm.node):
             yield Difference(
-                cluster.register_host, f"lease {address} says VM {name} is on {lease['holder']}; {vm.node} carries it",
-                "detach the VM where its hypervisor does not run it", (cluster.name, name),
+                cluster.register_host,
+                f"lease {address} says VM {name} is on {lease['holder']}; {vm.node} carries it",
+                "detach the VM where its hypervisor does not run it",
+                (cluster.name, name),
             )
 
 
@@ -219,7 +225,8 @@ def _vms_without_lease(
     for vm in vms:
         if vm.name not in owners:
             yield Difference(
-                vm.node, f"carries VM {vm.name}, of which the register of {cluster.name} knows nothing",
+                vm.node,
+                f"carries VM {vm.name}, of which the register of {cluster.name} knows nothing",
                 "attach_vm to lease its addresses, or site.yml -e purge_vms=true to remove it",
                 (vm.cluster, vm.name),
             )
@@ -245,21 +252,35 @@ def _compare_route(
     about = (vm.cluster, vm.name)
     if route is None:
         yield Difference(
-            host.name, f"has no route to {prefix} of VM {vm.name} on {vm.node}", "see the sessions; run site.yml", about)
+            host.name,
+            f"has no route to {prefix} of VM {vm.name} on {vm.node}",
+            "see the sessions; run site.yml",
+            about,
+        )
         return
     wanted = node.next_hops[ipaddress.ip_network(prefix).version]
     if wanted != route["next_hop"]:
         yield Difference(
-            host.name, f"routes {prefix} of VM {vm.name} to {route['next_hop']}, not to {vm.node} ({wanted})",
-            "find who else announces it; nothing but its node may", about)
+            host.name,
+            f"routes {prefix} of VM {vm.name} to {route['next_hop']}, not to {vm.node} ({wanted})",
+            "find who else announces it; nothing but its node may",
+            about,
+        )
     missing = cluster.communities - {*route.get("communities", ()), *route.get("large_communities", ())}
     if missing:
         yield Difference(
-            host.name, f"route to {prefix} lacks community {' '.join(sorted(missing))}", f"run site.yml on {vm.node}", about)
+            host.name,
+            f"route to {prefix} lacks community {' '.join(sorted(missing))}",
+            f"run site.yml on {vm.node}",
+            about,
+        )
     if "core_gateways" in host.roles and not route.get("installed", True):
         yield Difference(
-            host.name, f"has not installed the route to {prefix} in its kernel",
-            f"see that {wanted} is reachable on the underlay, and that no better route is there", about)
+            host.name,
+            f"has not installed the route to {prefix} in its kernel",
+            f"see that {wanted} is reachable on the underlay, and that no better route is there",
+            about,
+        )
 
 
 def _surplus_routes(
@@ -270,7 +291,8 @@ def _surplus_routes(
         if prefix in announced or not _is_within(prefix, pools):
             continue
         yield Difference(
-            host.name, f"has a route to {prefix} by {route['next_hop']}, which no VM has",
+            host.name,
+            f"has a route to {prefix} by {route['next_hop']}, which no VM has",
             "remove it where it is announced; a route that stays although its VM is gone is a defect",
         )
 
@@ -299,6 +321,10 @@ def _vm_row(vm: Vm, differences: Iterable[Difference]) -> dict[str, Any]:
         state = "waiting"
     wrong = any(difference.vm == (vm.cluster, vm.name) for difference in differences)
     return {
-        "vm": vm.name, "node": vm.node, "cluster": vm.cluster, "addresses": list(vm.prefixes),
-        "state": state, "agrees": not wrong,
+        "vm": vm.name,
+        "node": vm.node,
+        "cluster": vm.cluster,
+        "addresses": list(vm.prefixes),
+        "state": state,
+        "agrees": not wrong,
     }

@@ -25,7 +25,14 @@ HOSTS = (
 
 
 def interface(vm, *addresses, announcement="announced", carrier=True):
-    return {"vm": vm, "nic": 0, "addresses": list(addresses), "prefixes": [], "announcement": announcement, "carrier": carrier}
+    return {
+        "vm": vm,
+        "nic": 0,
+        "addresses": list(addresses),
+        "prefixes": [],
+        "announcement": announcement,
+        "carrier": carrier,
+    }
 
 
 def session(address, state="Established"):
@@ -33,8 +40,13 @@ def session(address, state="Established"):
 
 
 def route(prefix, next_hop, communities=(COMMUNITY,), installed=True):
-    return {"prefix": prefix, "next_hop": next_hop, "communities": list(communities), "large_communities": [],
-            "installed": installed}
+    return {
+        "prefix": prefix,
+        "next_hop": next_hop,
+        "communities": list(communities),
+        "large_communities": [],
+        "installed": installed,
+    }
 
 
 def lease(vm, address, holder):
@@ -42,14 +54,25 @@ def lease(vm, address, holder):
 
 
 def agreeing():
-    routes = [route("203.0.113.10/32", "10.20.0.11"), route("2001:db8:1::10/128", "fd20::11"), route("203.0.113.11/32", "10.20.0.12")]
+    routes = [
+        route("203.0.113.10/32", "10.20.0.11"),
+        route("2001:db8:1::10/128", "fd20::11"),
+        route("203.0.113.11/32", "10.20.0.12"),
+    ]
     return {
-        "node1": {"interfaces": [interface("web1", "203.0.113.10", "2001:db8:1::10")], "sessions": [session("10.20.0.21")]},
+        "node1": {
+            "interfaces": [interface("web1", "203.0.113.10", "2001:db8:1::10")],
+            "sessions": [session("10.20.0.21")],
+        },
         "node2": {"interfaces": [interface("web10", "203.0.113.11")], "sessions": [session("10.20.0.21")]},
         "rr1": {
-            "sessions": [session("10.20.0.11"), session("10.20.0.12"), session("10.20.0.1")], "routes": copy.deepcopy(routes),
-            "leases": [lease("web1", "203.0.113.10", "node1"), lease("web1", "2001:db8:1::10", "node1"),
-                       lease("web10", "203.0.113.11", "node2")],
+            "sessions": [session("10.20.0.11"), session("10.20.0.12"), session("10.20.0.1")],
+            "routes": copy.deepcopy(routes),
+            "leases": [
+                lease("web1", "203.0.113.10", "node1"),
+                lease("web1", "2001:db8:1::10", "node1"),
+                lease("web10", "203.0.113.11", "node2"),
+            ],
         },
         "core": {"sessions": [session("10.20.0.21")], "routes": copy.deepcopy(routes)},
     }
@@ -63,14 +86,22 @@ def test_an_agreeing_cluster_has_no_difference_and_a_row_for_each_host_and_vm():
     report = verify_cluster(HOSTS, [ALPHA], agreeing())
     assert report.differences == ()
     assert [(row["host"], row["sessions"], row["sessions_expected"]) for row in report.hosts] == [
-        ("node1", 1, 1), ("node2", 1, 1), ("rr1", 3, 3), ("core", 1, 1)]
+        ("node1", 1, 1),
+        ("node2", 1, 1),
+        ("rr1", 3, 3),
+        ("core", 1, 1),
+    ]
     assert [(row["vm"], row["node"], row["state"], row["agrees"]) for row in report.vms] == [
-        ("web1", "node1", "announced", True), ("web10", "node2", "announced", True)]
+        ("web1", "node1", "announced", True),
+        ("web10", "node2", "announced", True),
+    ]
 
 
 def test_a_difference_of_one_vm_does_not_mark_another_whose_name_begins_alike():
     evidence = agreeing()
-    evidence["core"]["routes"] = [found for found in evidence["core"]["routes"] if found["prefix"] != "203.0.113.11/32"]
+    evidence["core"]["routes"] = [
+        found for found in evidence["core"]["routes"] if found["prefix"] != "203.0.113.11/32"
+    ]
     rows = {row["vm"]: row["agrees"] for row in verify_cluster(HOSTS, [ALPHA], evidence).vms}
     assert rows == {"web1": True, "web10": False}
 
@@ -85,24 +116,46 @@ def change(evidence, path, value):
         evidence[last] = value
 
 
-@pytest.mark.parametrize("path, value, expected", [
-    (["node1"], {}, [("node1", "gave no answer")] ),
-    (["rr1", "sessions", 2, "state"], "Active", [("rr1", "session to core (10.20.0.1) is Active: Hold Timer Expired")]),
-    (["core", "sessions", 0], None, [("core", "has no BGP session to rr1 (10.20.0.21)")]),
-    (["core", "routes", 0], None, [("core", "has no route to 203.0.113.10/32 of VM web1 on node1")]),
-    (["core", "routes", 0, "next_hop"], "10.20.0.12",
-     [("core", "routes 203.0.113.10/32 of VM web1 to 10.20.0.12, not to node1 (10.20.0.11)")]),
-    (["rr1", "routes", 1, "communities"], ["65010:1000"], [("rr1", "route to 2001:db8:1::10/128 lacks community 65010:100")]),
-    (["core", "routes", 0, "installed"], False, [("core", "has not installed the route to 203.0.113.10/32 in its kernel")]),
-    (["rr1", "leases", 2], None, [("node2", "carries VM web10, of which the register of alpha knows nothing")]),
-    (["rr1", "leases", 2, "holder"], "node1",
-     [("rr1", "lease 203.0.113.11/32 says VM web10 is on node1; node2 carries it")]),
-], ids=lambda value: None)
+@pytest.mark.parametrize(
+    "path, value, expected",
+    [
+        (["node1"], {}, [("node1", "gave no answer")]),
+        (
+            ["rr1", "sessions", 2, "state"],
+            "Active",
+            [("rr1", "session to core (10.20.0.1) is Active: Hold Timer Expired")],
+        ),
+        (["core", "sessions", 0], None, [("core", "has no BGP session to rr1 (10.20.0.21)")]),
+        (["core", "routes", 0], None, [("core", "has no route to 203.0.113.10/32 of VM web1 on node1")]),
+        (
+            ["core", "routes", 0, "next_hop"],
+            "10.20.0.12",
+            [("core", "routes 203.0.113.10/32 of VM web1 to 10.20.0.12, not to node1 (10.20.0.11)")],
+        ),
+        (
+            ["rr1", "routes", 1, "communities"],
+            ["65010:1000"],
+            [("rr1", "route to 2001:db8:1::10/128 lacks community 65010:100")],
+        ),
+        (
+            ["core", "routes", 0, "installed"],
+            False,
+            [("core", "has not installed the route to 203.0.113.10/32 in its kernel")],
+        ),
+        (["rr1", "leases", 2], None, [("node2", "carries VM web10, of which the register of alpha knows nothing")]),
+        (
+            ["rr1", "leases", 2, "holder"],
+            "node1",
+            [("rr1", "lease 203.0.113.11/32 says VM web10 is on node1; node2 carries it")],
+        ),
+    ],
+    ids=lambda value: None,
+)
 def test_each_way_of_disagreeing_is_told(path, value, expected):
     evidence = agreeing()
     change(evidence, path, value)
     found = differences(evidence)
-    assert found[:len(expected)] == expected
+    assert found[: len(expected)] == expected
     if path != ["node1"]:
         assert found == expected
 
@@ -117,7 +170,9 @@ def test_a_route_that_no_vm_has_is_a_difference_and_one_outside_the_pools_is_not
 def test_a_vm_that_does_not_run_or_is_withdrawn_is_to_be_announced_nowhere(state):
     evidence = agreeing()
     evidence["node2"]["interfaces"][0].update(state)
-    assert {what for _host, what in differences(evidence)} == {"has a route to 203.0.113.11/32 by 10.20.0.12, which no VM has"}
+    assert {what for _host, what in differences(evidence)} == {
+        "has a route to 203.0.113.11/32 by 10.20.0.12, which no VM has"
+    }
     for name in ("rr1", "core"):
         del evidence[name]["routes"][2]
     assert differences(evidence) == []
@@ -125,7 +180,9 @@ def test_a_vm_that_does_not_run_or_is_withdrawn_is_to_be_announced_nowhere(state
 
 def test_a_vm_on_two_nodes_is_a_difference_unless_one_is_a_standby():
     evidence = agreeing()
-    evidence["node2"]["interfaces"].append(interface("web1", "203.0.113.10", "2001:db8:1::10", announcement="standby"))
+    evidence["node2"]["interfaces"].append(
+        interface("web1", "203.0.113.10", "2001:db8:1::10", announcement="standby")
+    )
     assert differences(evidence) == []
     evidence["node2"]["interfaces"][1]["announcement"] = "announced"
     assert ("node2", "carries VM web1, which node1 carries too") in differences(evidence)

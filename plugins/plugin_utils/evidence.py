@@ -1,0 +1,159 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what Ansible knows, the plan and the results of info modules, to what verification compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .verify import Cluster, Evidence, Host, Peer, Report
+
+GROUP_OF_ROLE = {"ipfabric": "nodes", "route_reflector": "route_reflectors", "core_gateway": "core_gateways"}
+
+RESULTS = {"sessions": "found_sessions", "routes": "found_routes", "interfaces": "found_interfaces"}
+"""Evidence, and the variable in which playbooks/tasks/evidence.yml registers the module's result."""
+
+
+def read_hosts(plan: Mapping[str, Any]) -> list[Host]:
+    """Return the hosts that are ours to configure, with the sessions that their plan holds."""
+    return [_read_host(name, roles, plan) for name, roles in plan["hosts"].items()]
+
+
+def _read_host(name: str, roles: Mapping[str, Any], plan: Mapping[str, Any]) -> Host:
+    groups = frozenset(GROUP_OF_ROLE[role] for role in roles)
+    clusters = frozenset(
+        cluster
+        for cluster, described in plan["clusters"].items()
+        if any(name in described[group] for group in groups)
+    )
+    peers = {peer for role, variables in roles.items() for peer in _read_peers(role, variables)}
+    underlay = plan["underlay"][name]
+    next_hops = {version: underlay[f"ipv{version}"] for version in (4, 6) if underlay[f"ipv{version}"]}
+    return Host(name, groups, clusters, tuple(sorted(peers, key=lambda peer: (peer.name, peer.address))), next_hops)
+
+
+def _read_peers(role: str, variables: Mapping[str, Any]) -> Iterable[Peer]:
+    described = {
+        "ipfabric": lambda: variables["ipfabric_reflectors"],
+        "route_reflector": lambda: [
+            *(client for cluster in variables["route_reflector_clusters"] for client in cluster["clients"]),
+            *variables["route_reflector_peers"],
+            *variables["route_reflector_core_gateways"],
+        ],
+        "core_gateway": lambda: [
+            reflector for cluster in variables["core_gateway_clusters"] for reflector in cluster["reflectors"]
+        ],
+    }[role]()
+    for peer in described:
+        for family in ("ipv4", "ipv6"):
+            if peer.get(family):
+                yield Peer(peer["name"], peer[family])
+
+
+def read_clusters(plan: Mapping[str, Any]) -> list[Cluster]:
+    """Return what verification needs of each cluster."""
+    return [
+        Cluster(
+            name=name,
+            communities=frozenset(described["communities"]),
+            prefixes=tuple(pool["prefix"] for pool in described["pools"]),
+            declared=frozenset(vm["name"] for vm in described["vms"]),
+            register_host=(described["register"] or {}).get("host", ""),
+        )
+        for name, described in plan["clusters"].items()
+    ]
+
+
+def read_evidence(results: Mapping[str, Mapping[str, Any]], registers: Iterable[Mapping[str, Any]] = ()) -> Evidence:
+    """Return the evidence of each host.
+
+    results: by host, its registered results; one that failed or is absent gives no evidence. registers: the results of
+    ip_pool_info, each with the `item` it was asked with, whose `host` keeps the register.
+    """
+    evidence = {
+        host: {
+            kind: _read_result(kind, found[variable])
+            for kind, variable in RESULTS.items()
+            if _is_answer(found, variable)
+        }
+        for host, found in results.items()
+    }
+    for register in registers:
+        evidence.setdefault(register["item"]["host"], {}).setdefault("leases", []).extend(register.get("leases", ()))
+    return evidence
+
+
+def _is_answer(found: Mapping[str, Any], variable: str) -> bool:
+    result = found.get(variable)
+    return isinstance(result, Mapping) and not any(result.get(key) for key in ("failed", "skipped", "unreachable"))
+
+
+def _read_result(kind: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if kind != "routes":
+        return list(result[kind])
+    return [_read_route(route) for route in result["routes"]]
+
+
+def _read_route(route: Mapping[str, Any]) -> dict[str, Any]:
+    best: Mapping[str, Any] = next((path for path in route["paths"] if path["best"]), {})
+    return {
+        "prefix": route["prefix"],
+        "next_hop": best.get("next_hop"),
+        "communities": best.get("communities", ()),
+        "large_communities": best.get("large_communities", ()),
+        "installed": route.get("installed", True),
+    }
+
+
+def describe_report(report: Report) -> dict[str, Any]:
+    """Return a report as JSON values, with the lines of the table that operators read."""
+    return {
+        "agrees": not report.differences,
+        "hosts": list(report.hosts),
+        "vms": list(report.vms),
+        "differences": [
+            {"host": found.host, "what": found.what, "remedy": found.remedy} for found in report.differences
+        ],
+        "table": [*_table_of_hosts(report), "", *_table_of_vms(report), "", *_lines_of_differences(report)],
+    }
+
+
+def _table_of_hosts(report: Report) -> list[str]:
+    rows = [
+        (
+            row["host"],
+            ", ".join(row["roles"]),
+            f"{row['sessions']}/{row['sessions_expected']}" if row["reachable"] else "no answer",
+            str(row["routes"]),
+        )
+        for row in report.hosts
+    ]
+    return _align([("host", "role", "sessions", "routes"), *rows])
+
+
+def _table_of_vms(report: Report) -> list[str]:
+    rows = [
+        (
+            row["vm"],
+            row["cluster"],
+            row["node"],
+            row["state"],
+            "yes" if row["agrees"] else "NO",
+            " ".join(row["addresses"]),
+        )
+        for row in report.vms
+    ]
+    return _align([("vm", "cluster", "node", "state", "agrees", "addresses"), *rows])
+
+
+def _lines_of_differences(report: Report) -> list[str]:
+    if not report.differences:
+        return ["no differences: register, nodes, reflectors and core gateways agree"]
+    return [f"{found.host}: {found.what}; remedy: {found.remedy}" for found in report.differences]
+
+
+def _align(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
