@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 
@@ -19,12 +20,14 @@ from ..plugin_utils.plans import plan_clusters, summarize_clusters
 OPTIONS = {
     "vms": {"type": "raw"},
     "vms_state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "vm": {"type": "str"},
+    "node": {"type": "str"},
     "migrate": {"type": "raw"},
     "report": {"type": "bool", "default": True},
 }
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """Check the inventory on the controller; no host is touched, no connection made."""
 
     TRANSFERS_FILES = False
@@ -34,6 +37,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Read, check, and return the plan or all mistakes."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, options = self.validate_argument_spec(argument_spec=OPTIONS)
+        if options["vm"] is not None:
+            if options["vms"]:
+                raise AnsibleActionFail("vm and vms are both given: name all VMs in vms")
+            options["vms"] = [{"name": options["vm"], "node": options["node"]}]
         checked = self._check(task_vars or {}, options)
         result.update(_describe(checked, options["report"]))
         return result
@@ -44,7 +51,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         members = dict.fromkeys(host for group in GROUPS for host in groups.get(group, ()))
 
         def templating(variables: Mapping[str, Any]) -> Callable[[Any], Any]:
-            return Templar(loader=self._loader, variables={**variables, "hostvars": hostvars}).template  # type: ignore[no-any-return]
+            templar = Templar(loader=self._loader, variables={**variables, "hostvars": hostvars})
+            return templar.template  # type: ignore[no-any-return]
 
         asked, migrate = (read_plain(options[key] or [], _as_it_is) for key in ("vms", "migrate"))
         variables = read_hostvars(members, hostvars.raw_get, templating)
@@ -65,7 +73,8 @@ def _describe(checked: Checked, report: bool) -> dict[str, Any]:
         count = len(checked.mistakes)
         title = "The inventory has one mistake" if count == 1 else f"The inventory has {count} mistakes"
         lines = "\n".join(f"- {line}" for line in checked.mistakes)
-        return {**result, "failed": True, "msg": f"{title}; no host was touched:\n{lines}", "mistakes": list(checked.mistakes)}
+        message = f"{title}; no host was touched:\n{lines}"
+        return {**result, "failed": True, "msg": message, "mistakes": list(checked.mistakes)}
     plan = plan_clusters(checked.model)
     summary = summarize_clusters(checked.model, checked.warnings) if report else []
     return {**result, **plan, "remarks": list(checked.warnings), "summary": summary, "_ansible_no_log": True}

@@ -28,12 +28,20 @@ class OwnedPool(NamedTuple):
 
 
 def check_addresses(findings: Findings, hosts: Mapping[str, Host], clusters: Sequence[Cluster]) -> None:
-    """Record overlapping pools, pools without addresses, gateways and hosts that are in the way of pools or each other."""
+    """Record overlapping or empty pools, and gateways and hosts that are in the way of pools or of each other."""
     pools = [OwnedPool(cluster, pool) for cluster in clusters for pool in cluster.pools]
     _check_overlaps(findings, pools)
     for owned in pools:
         if count_free(owned.pool) < 1:
             owned.place(findings).mistake("has no address left to give out", "widen its ranges, or exclude less")
+    _check_gateways(findings, hosts, clusters, pools)
+    for host in hosts.values():
+        _check_underlay(findings, host, pools)
+
+
+def _check_gateways(
+    findings: Findings, hosts: Mapping[str, Host], clusters: Sequence[Cluster], pools: Sequence[OwnedPool]
+) -> None:
     by_address = {host.address(version): host for host in hosts.values() for version in (4, 6)}
     for cluster in clusters:
         for key, address in cluster.gateway.addresses():
@@ -43,14 +51,17 @@ def check_addresses(findings: Findings, hosts: Mapping[str, Host], clusters: Seq
             host = by_address.get(address)
             if host is not None:
                 place.mistake(f"{address} is the address of {host.name}", "choose an address that nothing else uses")
-    for host in hosts.values():
-        for version in (4, 6):
-            underlay = host.address(version)
-            if underlay is not None:
-                for owned in pools_with(pools, underlay):
-                    Place(findings, host.name, f"underlay_ipv{version}").mistake(
-                        f"{underlay} is inside {owned}", "exclude the underlay's addresses by giving the pool another prefix"
-                    )
+
+
+def _check_underlay(findings: Findings, host: Host, pools: Sequence[OwnedPool]) -> None:
+    for version in (4, 6):
+        address = host.address(version)
+        if address is None:
+            continue
+        for owned in pools_with(pools, address):
+            Place(findings, host.name, f"underlay_ipv{version}").mistake(
+                f"{address} is inside {owned}", "give the pool a prefix without the underlay's addresses"
+            )
 
 
 def pools_with(pools: Sequence[OwnedPool], address: Address) -> Iterator[OwnedPool]:
@@ -66,11 +77,12 @@ def _check_overlaps(findings: Findings, pools: Sequence[OwnedPool]) -> None:
     """Record every pool that begins before the widest one so far has ended; pools are sorted by their first address."""
     widest: OwnedPool | None = None
     for owned in sorted(pools, key=lambda each: (each.pool.version, each.pool.span.first, -each.pool.span.last)):
-        if widest is not None and _overlap(widest.pool.span, owned.pool.span):
+        overlaps = widest is not None and _overlap(widest.pool.span, owned.pool.span)
+        if widest is not None and overlaps:
             owned.place(findings).at("prefix").mistake(
-                f"{owned.pool.prefix} overlaps {widest.pool.prefix} of {widest}", "give each pool addresses of its own"
+                f"{owned.pool.prefix} overlaps {widest.pool.prefix}, {widest}", "give each pool addresses of its own"
             )
-        if widest is None or not _overlap(widest.pool.span, owned.pool.span) or owned.pool.span.last > widest.pool.span.last:
+        if widest is None or not overlaps or owned.pool.span.last > widest.pool.span.last:
             widest = owned
 
 

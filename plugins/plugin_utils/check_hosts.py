@@ -52,13 +52,14 @@ def _check_single_role(findings: Findings, groups: Mapping[str, Sequence[str]]) 
 def _check_distinct(findings: Findings, hosts: Iterable[Host]) -> None:
     seen: dict[tuple[str, str], str] = {}
     for host in hosts:
-        values = [("underlay_ipv4", host.ipv4), ("underlay_ipv6", host.ipv6), ("router_id", host.router_id or None)]
+        values = [("underlay_ipv4", host.ipv4), ("underlay_ipv6", host.ipv6), ("router_id", host.router_id)]
         for key, value in values:
-            if value is None:
+            if not value:
                 continue
-            other = seen.setdefault((key, str(value)), host.name)
+            text = str(value)
+            other = seen.setdefault((key, text), host.name)
             # A router id that defaults to an address that is there twice is told once, with the address.
-            told = key == "router_id" and str(host.ipv4) == value and seen.get(("underlay_ipv4", value)) == other
+            told = key == "router_id" and str(host.ipv4) == text and seen.get(("underlay_ipv4", text)) == other
             if other != host.name and not told:
                 Place(findings, host.name, key).mistake(f"{value} is that of {other} too", "give each host its own")
 
@@ -74,7 +75,7 @@ def _check_families(findings: Findings, hosts: Mapping[str, Host], cluster: Clus
         reason = f"is missing although {cluster.where} has IPv{version} pools"
         for name in (*cluster.nodes, *cluster.core_gateways):
             if name in hosts and hosts[name].address(version) is None:
-                Place(findings, name, f"underlay_ipv{version}").mistake(reason, "give the host's address in the underlay")
+                Place(findings, name, f"underlay_ipv{version}").mistake(reason, "give its address in the underlay")
         able = [name for name in cluster.route_reflectors if name in hosts and hosts[name].address(version) is not None]
         place = Place(findings, cluster.where, "route_reflectors")
         if not able and cluster.route_reflectors:

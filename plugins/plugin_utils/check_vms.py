@@ -46,7 +46,7 @@ def _at(findings: Findings, vm: Vm, key: str) -> Place:
 
 
 def _check_names(findings: Findings, vms: Iterable[Vm]) -> None:
-    """Record VMs that are there twice, whose NICs are on different nodes, or whose interfaces would have the same name."""
+    """Record VMs that are there twice or on two nodes, and interfaces that would have the same name."""
     nics: dict[tuple[str, int], Vm] = {}
     nodes: dict[str, Vm] = {}
     interfaces: dict[str, Vm] = {}
@@ -55,18 +55,21 @@ def _check_names(findings: Findings, vms: Iterable[Vm]) -> None:
             first = nics[vm.name, vm.nic]
             if first.key.startswith("cluster") == vm.key.startswith("cluster"):
                 _at(findings, vm, "name").mistake(
-                    f"{vm.name} is there twice with nic {vm.nic}, first in {first.key}", "leave one, or give it another nic"
+                    f"{vm.name} is there twice with nic {vm.nic}, first in {first.key}",
+                    "leave one, or give it another nic",
                 )
             continue
         if nodes.setdefault(vm.name, vm).node != vm.node:
             _at(findings, vm, "node").mistake(
-                f"{vm.node} is not {nodes[vm.name].node}, where nic {nodes[vm.name].nic} of the VM is", "a VM is on one node"
+                f"{vm.node} is not {nodes[vm.name].node}, where nic {nodes[vm.name].nic} of the VM is",
+                "give all NICs of a VM the same node",
             )
         interface, _altname = interface_name(vm.name, vm.nic)
         other = interfaces.setdefault(interface, vm)
         if other is not vm:
             _at(findings, vm, "name").mistake(
-                f"its interface {interface} has the name of that of {other.name} (nic {other.nic})", "rename one of the VMs"
+                f"its interface {interface} has the name of that of {other.name} (nic {other.nic})",
+                "rename one of the VMs",
             )
 
 
@@ -97,7 +100,7 @@ def _check_address(place: Place, wanted: Range, address: str, pool: Pool, vm: Vm
     elif not any(each.holds(wanted) for each in pool.ranges):
         place.mistake(f"{address} is outside the ranges of pool {pool.name}", "ask for another, or widen the ranges")
     elif pool.name not in vm.pools:
-        place.mistake(f"{address} is of pool {pool.name}, which is not among the VM's pools", f"add {pool.name} to pools")
+        place.mistake(f"{address} is of pool {pool.name}, which the VM does not name", f"add {pool.name} to its pools")
     elif count > 1:
         place.mistake(
             f"{address} is a second address of pool {pool.name}", "a NIC has one address of a pool: use another nic"
@@ -117,7 +120,9 @@ def _check_prefixes(findings: Findings, cluster: Cluster, vms: Sequence[Vm]) -> 
                 continue
             _check_prefix(place, span_of(prefix), str(prefix), prefix.prefixlen, pool)
             if not any(each.version == pool.version for each in cluster.pools if each.name in vm.pools):
-                place.mistake(f"{prefix} needs an IPv{pool.version} address to be routed through", f"add {pool.name} to pools")
+                place.mistake(
+                    f"{prefix} needs an IPv{pool.version} address to be routed through", f"add {pool.name} to pools"
+                )
             spans.append((span_of(prefix), vm, index))
     before: tuple[Range, Vm, int] | None = None
     for entry in sorted(spans, key=lambda each: (each[0].version, each[0].first, -each[0].last)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Optional
 
 from .values import Address, Network
 
@@ -61,8 +60,8 @@ def _address(version: int, number: int) -> str:
 class Gateway:
     """What every VM interface of a cluster has."""
 
-    ipv4: Optional[Address]
-    ipv6: Optional[Address]
+    ipv4: Address | None
+    ipv6: Address | None
     mac: str
 
     def addresses(self) -> tuple[tuple[str, Address], ...]:
@@ -108,10 +107,10 @@ class Bfd:
 class Bgp:
     """Settings of all BGP sessions of a cluster; keepalive and hold in seconds."""
 
-    password: Optional[str] = None
+    password: str | None = None
     keepalive: int = 3
     hold: int = 9
-    bfd: Optional[Bfd] = Bfd()
+    bfd: Bfd | None = Bfd()
     ttl_security: bool = True
     graceful_restart: bool = True
     max_prefixes: int = 10000
@@ -167,7 +166,7 @@ class Cluster:
     pools: tuple[Pool, ...]
     mtu: int
     bgp: Bgp
-    register: Optional[Register]
+    register: Register | None
     nodes: tuple[str, ...]
     route_reflectors: tuple[str, ...]
     core_gateways: tuple[str, ...]
@@ -192,8 +191,8 @@ class Host:
 
     name: str
     group: str
-    ipv4: Optional[Address]
-    ipv6: Optional[Address]
+    ipv4: Address | None
+    ipv6: Address | None
     router_id: str
     interface: str
     mtu: int
@@ -204,7 +203,7 @@ class Host:
         """Whether others configure it."""
         return self.platform == EXTERNAL
 
-    def address(self, version: int) -> Optional[Address]:
+    def address(self, version: int) -> Address | None:
         """Return its underlay address of an IP version."""
         return self.ipv4 if version == 4 else self.ipv6
 

@@ -38,9 +38,9 @@ def check_inventory(
     """Return the model of an inventory, or every mistake in it.
 
     groups: names of hosts by group (`all` too, where it is known). hostvars: by host, its variables that are ours
-    (HOST_KEYS and `cluster`), as plain values; Unreadable where one could not be templated. vms, migrate: the options of
-    `cluster_plan`; detach: vms are to go, so that their names are enough. Takes time in proportion to hosts and VMs,
-    never raises for what it is given.
+    (HOST_KEYS and `cluster`), as plain values; Unreadable where one could not be templated. vms, migrate: the options
+    of `cluster_plan`; detach: vms are to go, so that their names are enough. Takes time in proportion to hosts and
+    VMs, never raises for what it is given.
     """
     findings = Findings()
     hosts = _read_hosts(findings, groups, hostvars)
@@ -81,7 +81,7 @@ def _gather_descriptions(findings: Findings, groups: Groups, hostvars: HostVars)
     for node in groups.get(NODES, ()):
         description = hostvars.get(node, {}).get(CLUSTER_KEY)
         if description is None:
-            Place(findings, node, CLUSTER_KEY).mistake("is missing", "set `cluster` in the group_vars of the node's group")
+            Place(findings, node, CLUSTER_KEY).mistake("is missing", "set it in the group_vars of the node's group")
             continue
         for other, nodes in found:
             if other is description or other == description:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """MAC addresses derived from names, the same on every run and on every controller.
 
-Rule: `02` (unicast, locally administered, IEEE 802), then the first five bytes of SHA-256 of a name: of the cluster's name
-for its gateway, of `cluster/vm/nic` for a guest.
+Rule: `02` (unicast, locally administered, IEEE 802), then the first five bytes of SHA-256 of a name: of the cluster's
+name for its gateway, of `cluster/vm/nic` for a guest.
 """
 
 from __future__ import annotations

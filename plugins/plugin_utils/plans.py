@@ -26,7 +26,7 @@ def plan_clusters(model: Model) -> Plan:
         "clusters": {name: describe_cluster(cluster) for name, cluster in model.clusters.items()},
         "hosts": plan_hosts(model),
         "underlay": {name: _describe_host(host) for name, host in model.hosts.items()},
-        "vms": [describe_vm(vm) for vm in model.vms],
+        "vms": [describe_vm(vm, model.clusters[vm.cluster]) for vm in model.vms],
     }
 
 
@@ -170,7 +170,7 @@ def describe_cluster(cluster: Cluster) -> Plan:
         "nodes": list(cluster.nodes),
         "route_reflectors": list(cluster.route_reflectors),
         "core_gateways": list(cluster.core_gateways),
-        "vms": [describe_vm(vm) for vm in cluster.vms],
+        "vms": [describe_vm(vm, cluster) for vm in cluster.vms],
     }
 
 
@@ -193,15 +193,16 @@ def _describe_host(host: Host) -> Plan:
     }
 
 
-def describe_vm(vm: Vm) -> Plan:
-    """Return a VM as plain values; addresses are those asked for, the register gives the others."""
+def describe_vm(vm: Vm, cluster: Cluster) -> Plan:
+    """Return a VM as plain values. asked: by pool, the addresses it asks for; the register gives the others."""
+    asked = {pool.name: str(address) for address in vm.addresses if (pool := cluster.find_pool(address)) is not None}
     return {
         "cluster": vm.cluster,
         "name": vm.name,
         "nic": vm.nic,
         "node": vm.node,
         "pools": list(vm.pools),
-        "addresses": [str(address) for address in vm.addresses],
+        "asked": asked,
         "prefixes": [str(prefix) for prefix in vm.prefixes],
         "mac": vm.mac,
         "kind": vm.kind,
@@ -229,5 +230,5 @@ def summarize_clusters(model: Model, warnings: Sequence[str] = ()) -> list[str]:
 
 
 def _count_names(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
     return f"{len(names)} ({shown})" if names else "none"

@@ -39,8 +39,8 @@ _RESERVED_AS = {
     65535: "is reserved (RFC 7300)",
     4294967295: "is reserved (RFC 7300)",
 }
-# RFC 5398, RFC 6996 has the private ones.
-_DOCUMENTATION_AS = (range(64496, 64512), range(65536, 65552))
+_DOCUMENTATION_AS = (range(64496, 64512), range(65536, 65552))  # RFC 5398
+_PRIVATE_AS = "64512-65534, 4200000000-4294967294"  # RFC 6996
 
 _COMMUNITY = re.compile(r"[0-9]{1,10}(:[0-9]{1,10}){1,2}", re.ASCII)
 
@@ -54,10 +54,10 @@ def read_asn(place: Place, value: object) -> int:
     if asn is None:
         return 0
     if asn in _RESERVED_AS:
-        place.mistake(f"{asn} {_RESERVED_AS[asn]}", "use your own, or a private one: 64512-65534, 4200000000-4294967294")
+        place.mistake(f"{asn} {_RESERVED_AS[asn]}", f"use your own, or a private one: {_PRIVATE_AS}")
         return 0
     if any(asn in numbers for numbers in _DOCUMENTATION_AS):
-        place.warning(f"{asn} is for documentation (RFC 5398)", "use your own, or a private one: 64512-65534")
+        place.warning(f"{asn} is for documentation (RFC 5398)", f"use your own, or a private one: {_PRIVATE_AS}")
     return asn
 
 
@@ -78,7 +78,7 @@ def read_communities(place: Place, value: object, asn: int) -> tuple[str, ...]:
             place.mistake(f"is {kind_of(value)}, must be text or a list of texts", 'put it in quotes: "65010:100"')
         return ()
     found: list[str] = []
-    for one, element in zip(places, value):
+    for one, element in zip(places, value, strict=True):
         community = _read_community(one, element, asn)
         if community is not None and community in found:
             one.mistake(f"{community} is there twice", "leave one")
@@ -228,7 +228,7 @@ def _read_listen_ranges(place: Place, value: object) -> tuple[Network, ...]:
 
 def _check_listen(place: Place, settings: Bgp, *, whole: bool) -> None:
     if settings.listen and not settings.listen_ranges and whole:
-        place.at("listen_ranges").mistake("is empty although listen is true", "give the prefixes of the nodes' addresses")
+        place.at("listen_ranges").mistake("is empty although listen is true", "give the prefixes of the underlay")
     if settings.listen_ranges and not settings.listen:
         place.at("listen_ranges").warning("has no effect", "set listen: true, or remove it")
     if settings.listen and settings.password is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 from .cluster import CORE_GATEWAYS, DEFAULT_MTU, IPFABRIC, ROUTE_REFLECTORS, TYPES, Cluster, Gateway, Pool, Register
 from .findings import Place
@@ -18,6 +18,7 @@ from .read_pools import read_pools
 from .read_vms import read_vms
 from .values import (
     Address,
+    is_host_address,
     read_address,
     read_choice,
     read_flag,
@@ -42,12 +43,14 @@ _RESERVED_NAMES = ("core", "node", "peer", "rr")
 _BRIDGE_KEYS = ("bridge", "bridges")
 
 
-def read_cluster(place: Place, value: object, nodes: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Cluster | None:
+def read_cluster(
+    place: Place, value: object, nodes: Sequence[str], groups: Mapping[str, Sequence[str]]
+) -> Cluster | None:
     """Return a cluster with its VMs, or None when the value is no description at all.
 
     nodes: the hosts that see this description; groups: the inventory's groups, as default of reflectors and gateways.
     """
-    fields = read_mapping(place, value, (*CLUSTER_KEYS, *_BRIDGE_KEYS))
+    fields = read_mapping(place, value, CLUSTER_KEYS, refused=_BRIDGE_KEYS)
     if fields is None:
         return None
     name = _read_name(place.at("name"), fields.get("name"))
@@ -86,7 +89,7 @@ def _read_name(place: Place, value: object) -> str:
     if name is None:
         return ""
     if not _NAME.fullmatch(name):
-        place.mistake(f"{shown(name)} is not a cluster's name", "use a-z, 0-9 and '-', first a letter, at most 16 characters")
+        place.mistake(f"{shown(name)} is not a cluster's name", "use a-z, 0-9, '-', first a letter, at most 16")
         return ""
     if name in _RESERVED_NAMES:
         place.mistake(f"{shown(name)} is a reserved name", "choose another: FRR's objects are named after clusters")
@@ -121,7 +124,7 @@ def _read_pools(place: Place, value: object) -> tuple[tuple[Pool, ...], bool]:
 
 
 def _read_gateway(place: Place, value: object, name: str, versions: set[int]) -> Gateway:
-    """Return the gateway. Only families that pools use are kept, so that no VM interface has an address it has no use for."""
+    """Return the gateway, with addresses of the families that pools use."""
     fields = read_mapping(place, value, ("ipv4", "ipv6", "mac")) or {}
     ipv4 = _read_gateway_address(place.at("ipv4"), fields["ipv4"], 4) if "ipv4" in fields else None
     ipv6 = _read_gateway_address(place.at("ipv6"), fields.get("ipv6", DEFAULT_GATEWAY_IPV6), 6)
@@ -143,12 +146,7 @@ def _read_gateway_address(place: Place, value: object, version: int) -> Address 
             "169.254.0.1 is the next hop that FRR uses itself for unnumbered neighbours",
             "choose another private address, such as 10.255.255.1",
         )
-    elif (
-        address.is_multicast
-        or address.is_loopback
-        or address.is_unspecified
-        or (version == 4 and (address.is_reserved or address in ip_network("0.0.0.0/8")))
-    ):
+    elif not is_host_address(address):
         place.mistake(f"{address} is not an address that a gateway can have", "use a private one, such as 10.255.255.1")
     else:
         return address
@@ -156,7 +154,7 @@ def _read_gateway_address(place: Place, value: object, version: int) -> Address 
 
 
 def _read_mtu(place: Place, value: object, versions: set[int]) -> int:
-    """Return the MTU of VM interfaces. IPv6 needs 1280 (RFC 8200), IPv4 hosts take 576 (RFC 791); a tap has 65521 at most."""
+    """Return the MTU of VM interfaces: IPv6 needs 1280 (RFC 8200), IPv4 576 (RFC 791); a tap has 65521 at most."""
     mtu = read_integer(place, value, 576, 65521, " bytes")
     if mtu is not None and mtu < 1280 and 6 in versions:
         place.mistake(f"{mtu} is too small for IPv6", "use 1280 or more (RFC 8200)")
@@ -176,7 +174,7 @@ def _read_register(place: Place, value: object) -> Register | None:
         place.at("host").mistake("is missing", "name the host that keeps the leases")
     path = read_text(place.at("path"), fields.get("path", DEFAULT_REGISTER_PATH))
     if path is not None and not (path.startswith("/") and path.isprintable() and not path.endswith("/")):
-        place.at("path").mistake(f"{shown(path)} is not a file's absolute path", f"use one such as {DEFAULT_REGISTER_PATH}")
+        place.at("path").mistake(f"{shown(path)} is not a file's absolute path", f"write {DEFAULT_REGISTER_PATH}")
         path = None
     return Register(host, path) if host is not None and path is not None else None
 
@@ -197,7 +195,7 @@ def _read_hosts(
         if name in found:
             here.item(index).mistake(f"{shown(name)} is there twice", "leave one")
         elif name not in members:
-            here.item(index).mistake(f"{shown(name)} is not in the group {group}", f"use {' or '.join(members) or 'a host'}")
+            here.item(index).mistake(f"{shown(name)} is not in the group {group}", "name hosts of that group")
         else:
             found.append(name)
     return tuple(found)

@@ -11,7 +11,7 @@ from ipaddress import AddressValueError, IPv4Address, ip_network
 
 from .cluster import CORE_GATEWAYS, DEFAULT_MTU, EXTERNAL, NODES, ROUTE_REFLECTORS, Host
 from .findings import Place
-from .values import Address, read_address, read_choice, read_integer, read_text, shown
+from .values import Address, is_host_address, read_address, read_choice, read_integer, read_text, shown
 
 HOST_KEYS = (
     "underlay_ipv4",
@@ -73,7 +73,7 @@ def _read_underlay(place: Place, value: object, version: int) -> Address | None:
         return None
     if address in _LINK_LOCAL[version]:
         place.mistake(f"{address} is link-local", "give an address that all hosts of the underlay can reach")
-    elif address.is_multicast or address.is_loopback or address.is_unspecified or (version == 4 and address.is_reserved):
+    elif not is_host_address(address):
         place.mistake(f"{address} is not an address of a host", "give the address that BGP sessions run on")
     else:
         return address

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
+from itertools import pairwise
 
 from .cluster import Pool, Range, span_of
 from .findings import Place
@@ -45,7 +46,7 @@ _UNUSABLE = tuple(
 def unusable_kind(network: Network) -> str | None:
     """Return what kind of addresses in a prefix no VM can have, or None when it has none of these."""
     for unusable, kind in _UNUSABLE:
-        if unusable.version == network.version and unusable.overlaps(network):  # type: ignore[arg-type]
+        if unusable.version == network.version and unusable.overlaps(network):
             return kind
     return None
 
@@ -162,6 +163,6 @@ def _read_range(place: Place, text: str, prefix: Network, with_prefixes: bool) -
 
 def _check_apart(place: Place, ranges: list[Range]) -> None:
     ordered = sorted(ranges, key=_first)
-    for before, after in zip(ordered, ordered[1:]):
+    for before, after in pairwise(ordered):
         if after.first <= before.last:
             place.mistake(f"{before} and {after} overlap", "make one range of them, or set them apart")

@@ -36,7 +36,7 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}", re.ASCII)
 
 
 def read_vms(place: Place, value: object, cluster: Cluster) -> tuple[Vm, ...]:
-    """Return the VMs of a list, all of one cluster; those with a mistake that leaves them without meaning are left out."""
+    """Return the VMs of a list, all of one cluster; those whose mistakes leave them without meaning are left out."""
     found = (
         read_vm(place.item(index), element, cluster)
         for index, element in enumerate(read_list(place, value) or [])
@@ -45,8 +45,8 @@ def read_vms(place: Place, value: object, cluster: Cluster) -> tuple[Vm, ...]:
 
 
 def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[str] = ()) -> Vm | None:
-    """Return one NIC of a VM with defaults filled in, or None without a name or node. more_keys: others that it may have."""
-    fields = read_mapping(place, value, (*VM_KEYS, *more_keys, "bridge"))
+    """Return one NIC of a VM with defaults filled in, or None without name or node. more_keys: others it may have."""
+    fields = read_mapping(place, value, (*VM_KEYS, *more_keys), refused=("bridge",))
     if fields is None:
         return None
     name = read_vm_name(place.at("name"), fields.get("name"))
@@ -117,7 +117,7 @@ def read_node(place: Place, value: object, cluster: Cluster) -> str | None:
 
 def _some(names: Sequence[str]) -> str:
     """Return names for a message: all of a few, the first of many."""
-    return ", ".join(names) if len(names) <= 6 else ", ".join(names[:5]) + f" … ({len(names)} in all)"
+    return ", ".join(names) if len(names) <= 6 else ", ".join(names[:5]) + f", ... ({len(names)} in all)"
 
 
 def _read_owner(place: Place, value: object) -> str | None:
@@ -141,7 +141,7 @@ def _read_addresses(place: Place, value: object) -> tuple[Address, ...]:
 
 
 def _read_pools(place: Place, value: object, cluster: Cluster, addresses: Sequence[Address]) -> tuple[str, ...]:
-    """Return the names of the VM's pools. Default: those of the addresses it asks for, and the first of each other family."""
+    """Return the names of the VM's pools; by default those of asked-for addresses, and the first of other families."""
     if value is None:
         return _default_pools(cluster, addresses)
     names = {pool.name for pool in cluster.pools}
@@ -156,7 +156,8 @@ def _read_pools(place: Place, value: object, cluster: Cluster, addresses: Sequen
             found.append(name)
         else:
             place.item(index).mistake(
-                f"{shown(name)} is not a pool of {cluster.where}", f"use {' or '.join(sorted(names)) or 'one of its pools'}"
+                f"{shown(name)} is not a pool of {cluster.where}",
+                f"use {' or '.join(sorted(names)) or 'one of its pools'}",
             )
     return tuple(found)
 

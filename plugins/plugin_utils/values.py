@@ -13,12 +13,11 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Union
 
 from .findings import Place
 
-Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
 _LEADING_ZERO = re.compile(r"(^|\.)0[0-9]", re.ASCII)
@@ -52,7 +51,7 @@ def kind_of(value: object) -> str:
         ((list, tuple), "a list"),
         (type(None), "empty"),
     ):
-        if isinstance(value, kind):  # type: ignore[arg-type]
+        if isinstance(value, kind):
             return name
     return f"a {type(value).__name__}"
 
@@ -65,18 +64,24 @@ def is_readable(place: Place, value: object) -> bool:
     return True
 
 
-def read_mapping(place: Place, value: object, known: Iterable[str]) -> dict[str, object] | None:
-    """Return a mapping's known keys that have a value; unknown keys are mistakes. Values are not shown."""
+def read_mapping(
+    place: Place, value: object, known: Iterable[str], refused: Iterable[str] = ()
+) -> dict[str, object] | None:
+    """Return a mapping's keys that are known and have a value; others are mistakes. Values are not shown.
+
+    refused: keys that are returned too, but are not proposed to the operator.
+    """
     if not is_readable(place, value):
         return None
     if not isinstance(value, Mapping):
         place.mistake(f"is {kind_of(value)}, must be a mapping", "write it as `key: value` lines")
         return None
     names = list(known)
+    taken = [*names, *refused]
     for key in value:
-        if not isinstance(key, str) or key not in names:
+        if not isinstance(key, str) or key not in taken:
             _refuse_key(place, key, names)
-    return {name: value[name] for name in names if name in value and value[name] is not None}
+    return {name: value[name] for name in taken if name in value and value[name] is not None}
 
 
 def _refuse_key(place: Place, key: object, names: list[str]) -> None:
@@ -101,7 +106,8 @@ def read_text(place: Place, value: object) -> str | None:
     if not is_readable(place, value):
         return None
     if not isinstance(value, str):
-        place.mistake(f"is {kind_of(value)}, must be text", "put it in quotes")
+        remedy = "put it in quotes" if isinstance(value, (bool, int, float)) else "write plain text"
+        place.mistake(f"is {kind_of(value)}, must be text", remedy)
         return None
     if not value:
         place.mistake("is empty", "give a value, or leave the key out")
@@ -196,6 +202,13 @@ def _is_plain(place: Place, address: Address) -> bool:
             place.mistake(f"{address} is an IPv4 address mapped into IPv6", f"write {address.ipv4_mapped}")
             return False
     return True
+
+
+def is_host_address(address: Address) -> bool:
+    """Return whether a host can have an address: none of multicast, loopback, unspecified, or IPv4's reserved ones."""
+    if address.is_multicast or address.is_loopback or address.is_unspecified:
+        return False
+    return address.version == 6 or not (address.is_reserved or int(address) < 1 << 24)
 
 
 def read_prefix(place: Place, value: object) -> Network | None:

@@ -1,0 +1,39 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters on VMs; each is documented in a YAML file of its name beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils import vms as functions
+
+
+def lease_requests(
+    clusters: Mapping[str, Any], vms: Iterable[Mapping[str, Any]] = (), declared: bool = True, state: str = "present"
+) -> list[dict[str, Any]]:
+    return functions.lease_requests(clusters, vms, declared=declared, state=state)
+
+
+def vm_interfaces(
+    vms: Mapping[str, Any] | Iterable[Mapping[str, Any]],
+    leases: Iterable[Mapping[str, Any]],
+    node: str | None = None,
+    state: str = "present",
+) -> Any:
+    try:
+        nodes = functions.vm_interfaces(vms, leases, state)
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
+    return nodes if node is None else nodes.get(node, [])
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"lease_requests": lease_requests, "vm_interfaces": vm_interfaces}
