@@ -43,7 +43,7 @@ def host_prefix(state: LabState, host: str) -> list[str]:
 
 
 def guest_prefix(state: LabState, vm: str) -> list[str]:
-    """What stands before a command for it to run in a guest, which has a network of its own and nothing else."""
+    """What stands before a command for it to run in a guest."""
     record = state.read_guest(vm)
     if record is None:
         raise LabError(f"no host or guest {vm!r} in lab {state.name}; `lab/lab status` shows those there are")
@@ -51,7 +51,12 @@ def guest_prefix(state: LabState, vm: str) -> list[str]:
         raise LabError(f"guest {vm} is not running; run: lab/lab guest start {vm}")
     if record.phase != "running":
         raise LabError(f"guest {vm} is {record.phase}; see: lab/lab status")
-    return ["nsenter", f"--target={record.agent.pid}", "--net", "--", "setpriv", "--pdeathsig", "KILL"]
+    return [
+        *("nsenter", f"--target={record.agent.pid}", "--net", "--mount", "--"),
+        *("setpriv", "--pdeathsig", "KILL"),
+        *("chroot", str(state.folder / "guests" / vm / "root")),
+        *("env", "-i", *ENVIRONMENT),
+    ]
 
 
 def command_prefix(state: LabState, name: str) -> list[str]:

@@ -23,9 +23,9 @@ from typing import Any
 from .commands import run_command, run_ip_batch
 from .errors import LabError
 from .guests import guest_mac
-from .netns import leave_netns, named_netns
+from .netns import leave_namespaces, named_netns
 from .pump import Pump
-from .state import LabState, find_process
+from .state import LabState, find_process, read_json
 from .taps import VmInterface, find_vm_interface, open_tap
 
 GUEST_INTERFACE = "eth0"
@@ -59,9 +59,10 @@ class GuestAgent:
     def run(self) -> None:
         """Start, be the guest, and stop when told to."""
         listener = self.listen()
-        leave_netns()
+        leave_namespaces()
         self.note("waiting")
         try:
+            self.mount_root()
             found = self.make_interface() if self.record.make else self.wait_for_interface()
             if found.kind == "tap":
                 self.attach_tap(found)
@@ -84,6 +85,21 @@ class GuestAgent:
         listener.bind(str(path))
         listener.listen(4)
         return listener
+
+    def mount_root(self) -> None:
+        """Give the guest's commands a Debian of their own, in memory: the system of its node without what is on it."""
+        base = (read_json(self.state.folder / "roots.json") or {})[self.record.node][-1]
+        folder = self.state.folder / "guests" / self.record.vm
+        folder.mkdir(exist_ok=True)
+        script = f"""
+        mount -t tmpfs guest {folder}
+        mkdir {folder}/disk {folder}/work {folder}/root
+        mount -t overlay guest -o lowerdir={base},upperdir={folder}/disk,workdir={folder}/work {folder}/root
+        mount -t proc proc {folder}/root/proc
+        mount -t sysfs sysfs {folder}/root/sys
+        mount --rbind /dev {folder}/root/dev
+        """
+        run_command(["sh", "-euc", script])
 
     def wait_for_interface(self) -> VmInterface:
         """Wait, as long as it takes, until the node has the guest's interface."""

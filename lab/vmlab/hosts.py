@@ -31,7 +31,8 @@ def switch_on(state: LabState, host: str) -> None:
     record = state.read_host(host)
     if record.actual_phase in RUNNING:
         return
-    cgroups.kill_group(state.name, f"host.{host}")  # of a supervisor that was killed
+    kill_guests_of(state, host)  # what a supervisor that was killed has left
+    cgroups.kill_group(state.name, f"host.{host}")
     state.write_host(host, HostRecord(phase="off", boots=record.boots))
     roots = (read_json(state.folder / "roots.json") or {})[host]
     folder = state.host_folder(host)
@@ -94,6 +95,9 @@ def cut_power(state: LabState, topology: Topology, host: str) -> None:
     kill_guests_of(state, host)
     cgroups.kill_group(state.name, f"host.{host}")
     wait_until_off(state, host)
+    record = state.read_host(host)
+    if record.actual_phase == "crashed":  # nobody is left to write it down
+        state.write_host(host, HostRecord(boots=record.boots))
 
 
 def reboot(state: LabState, host: str, *, wait: bool) -> None:

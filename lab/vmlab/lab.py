@@ -316,6 +316,8 @@ class Lab:
     def forget_guest(self, vm: str) -> None:
         for left in (self.state.folder / "guests").glob(f"{vm}.*"):
             left.unlink()
+        with contextlib.suppress(OSError):
+            (self.state.folder / "guests" / vm).rmdir()
 
     def guests(self) -> Iterator[GuestRecord]:
         """The guests the lab knows, running or not."""

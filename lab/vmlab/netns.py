@@ -15,6 +15,9 @@ from .errors import LabError
 
 NAMED = Path("/run/netns")
 CLONE_NEWNET = 0x40000000
+CLONE_NEWNS = 0x00020000
+MS_REC = 0x4000
+MS_SLAVE = 0x80000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,10 +51,13 @@ def set_netns(descriptor: int) -> None:
         raise LabError(f"can't enter the network namespace: {os.strerror(ctypes.get_errno())}")
 
 
-def leave_netns() -> None:
-    """Move the calling process into a fresh network namespace, which lasts as long as its processes."""
-    if _libc.unshare(CLONE_NEWNET) != 0:
-        raise LabError(f"can't make a network namespace: {os.strerror(ctypes.get_errno())}")
+def leave_namespaces() -> None:
+    """Move the calling process into fresh network and mount namespaces, which last as long as its processes.
+
+    The machine's mounts stay in step there, so that namespaces which are removed outside are not held.
+    """
+    if _libc.unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 or _libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None) != 0:
+        raise LabError(f"can't make namespaces: {os.strerror(ctypes.get_errno())}")
 
 
 @contextlib.contextmanager

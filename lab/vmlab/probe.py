@@ -89,19 +89,21 @@ class Probe:
         if direction not in DIRECTIONS or family not in (4, 6) or not 0 < rate <= 20_000:
             raise LabError("a probe has a direction of there, back or both, family 4 or 6, and a rate up to 20000")
         self.state, self.topology = state, topology
-        self.rate, self.family, self.direction, self.size = rate, family, direction, size
+        self.rate, self.direction, self.size = rate, direction, size
+        versions = {version for version in map(read_version, (source, target)) if version}
+        if len(versions) > 1:
+            raise LabError(f"{source} and {target} are of two families")
+        self.family = versions.pop() if versions else family
         self.places = {"there": self.locate(source), "back": self.locate(target)}
         self.streams: dict[str, tuple[End, End]] = {}
         self.outcome: ProbeResult | None = None
 
     def locate(self, named: str) -> tuple[str, str]:
         """The host or guest that is meant by a name or address, and the address to use there."""
-        try:
-            wanted = ipaddress.ip_address(named)
-        except ValueError:
+        if read_version(named) is None:
             return named, self.pick_address(named)
-        self.family = wanted.version
-        return find_owner(self.state, self.topology, str(wanted)), str(wanted)
+        address = str(ipaddress.ip_address(named))
+        return find_owner(self.state, self.topology, address), address
 
     def pick_address(self, name: str) -> str:
         """The first address of the family that a host or guest has; a host's loopback comes before its ports."""
@@ -173,6 +175,14 @@ class Probe:
         for ends in self.streams.values():
             for end in ends:
                 end.kill()
+
+
+def read_version(named: str) -> int | None:
+    """4 or 6 when that is an address, None when it's a name."""
+    try:
+        return ipaddress.ip_address(named).version
+    except ValueError:
+        return None
 
 
 def read_direction(sent: bytes, seen: bytes) -> Direction:
