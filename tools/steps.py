@@ -103,9 +103,14 @@ def pytest_step(name: str, group: str, lane: str, *arguments: str, may_be_empty:
 
 
 def molecule_environment(scenario: str) -> dict[str, str]:
-    """Return the environment that gives a scenario's run a lab of its own name (16 characters at most)."""
+    """Return the environment that gives a scenario's run a lab and a folder of its own."""
     short = hashlib.sha256(scenario.encode()).hexdigest()[:4]
-    return {"VMCLUSTER_LAB": f"m{short}-{os.getpid()}", "PY_COLORS": "0", "ANSIBLE_NOCOLOR": "1"}
+    return {
+        "VMCLUSTER_LAB": f"m{short}-{os.getpid()}",  # a lab's name has 16 characters at most
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(ROOT / ".cache" / "molecule" / scenario),
+        "PY_COLORS": "0",
+        "ANSIBLE_NOCOLOR": "1",
+    }
 
 
 def holds_tests(folder: str) -> bool:
