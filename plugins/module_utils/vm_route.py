@@ -45,7 +45,7 @@ def plan_saving(running: Iterable[str], saved: Iterable[str], told: bool = False
     told: other steps show these routes already, this one shall not repeat them.
     """
     runs, stands = _ours(running), _ours(saved)
-    if runs == stands:
+    if set(runs) == set(stands):
         return ()
     before = tuple(sorted(line for meaning, line in stands.items() if meaning not in runs))
     after = tuple(sorted(line for meaning, line in runs.items() if meaning not in stands))

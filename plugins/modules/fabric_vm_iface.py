@@ -21,7 +21,7 @@ description:
   - Carrier does not matter. FRR announces a VM while its interface has carrier, so a VM that is stopped is withdrawn.
 version_added: 0.1.0
 author:
-  - vmcluster.network contributors (@vmcluster)
+  - The vmcluster.network developers (@vmcluster)
 options:
   gateway:
     description:

@@ -1,0 +1,144 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) vmcluster.network contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fabric_vm_iface_info
+short_description: Read the interfaces of VMs on a node of an IP fabric
+description:
+  - Tells of each interface that M(vmcluster.network.fabric_vm_iface) made or adopted what is recorded, what the kernel
+    has and what FRR has. Changes nothing.
+version_added: 0.1.0
+author:
+  - The vmcluster.network developers (@vmcluster)
+options:
+  names:
+    description: Names of the VMs to tell of. Without it, all of them.
+    type: list
+    elements: str
+attributes:
+  check_mode:
+    description: Changes nothing, with or without it.
+    support: full
+  diff_mode:
+    description: There is nothing to differ.
+    support: none
+seealso:
+  - module: vmcluster.network.fabric_vm_iface
+requirements:
+  - iproute2
+"""
+
+EXAMPLES = r"""
+- name: It is known which VMs this node carries
+  vmcluster.network.fabric_vm_iface_info:
+  register: carried
+
+- name: Every VM is announced as recorded
+  ansible.builtin.assert:
+    that: item.announcement == item.announced_as
+  loop: "{{ carried.interfaces }}"
+  loop_control:
+    label: "{{ item.interface }}"
+"""
+
+RETURN = r"""
+interfaces:
+  description: The VM interfaces that are recorded or marked as this collection's, by name.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    vm:
+      description: Name of the VM.
+      type: str
+    nic:
+      description: Number of the VM's network card.
+      type: int
+    interface:
+      description: Name of the interface.
+      type: str
+    altname:
+      description: The full name, when it is too long for an interface.
+      type: str
+    kind:
+      description: V(tap) or V(veth).
+      type: str
+    addresses:
+      description: The VM's addresses, as recorded.
+      type: list
+      elements: str
+    prefixes:
+      description: Prefixes routed through the VM, as recorded.
+      type: list
+      elements: str
+    mac:
+      description: MAC address of the VM's network card, as recorded.
+      type: str
+    announcement:
+      description: V(announced), V(standby) or V(withdrawn), as recorded.
+      type: str
+    announced_as:
+      description:
+        - What FRR's routes say, V(announced), V(standby), V(withdrawn), V(elevated) during a migration, or V(mixed).
+      type: str
+    recorded:
+      description: Whether there is a record that can be read. Without it the interface is not restored at boot.
+      type: bool
+    exists:
+      description: Whether the kernel has the interface.
+      type: bool
+    up:
+      description: Whether it is set up.
+      type: bool
+    carrier:
+      description: Whether a guest is attached to it. FRR announces a VM only then.
+      type: bool
+    mtu:
+      description: MTU of the interface, as found.
+      type: int
+    gateway_mac:
+      description: MAC address of the interface, as found.
+      type: str
+    gateway_addresses:
+      description: Addresses of the interface with their length, as found.
+      type: list
+      elements: str
+    neighbors:
+      description: Permanent neighbours on the interface, address to MAC address, as found.
+      type: dict
+    routes:
+      description: FRR's static routes for the VM, as they run.
+      type: list
+      elements: str
+    saved:
+      description: Whether the same routes are saved.
+      type: bool
+frr:
+  description: Why FRR could not be read; empty when it could.
+  returned: always
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmcluster.network.plugins.module_utils import vm_iface_read, vm_info, vm_route, vtysh
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={"names": {"type": "list", "elements": "str"}}, supports_check_mode=True)
+    try:
+        frr = vm_route.read_frr()
+        found = vm_iface_read.read_found((), frr.running)
+    except (vm_iface_read.ReadError, vtysh.FrrError, OSError) as error:
+        module.fail_json(msg=str(error))
+    interfaces = vm_info.describe_interfaces(found, frr.saved, module.params["names"])
+    module.exit_json(changed=False, interfaces=interfaces, frr=frr.wrong)
+
+
+if __name__ == "__main__":
+    main()
