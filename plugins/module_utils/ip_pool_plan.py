@@ -22,6 +22,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.ip_pool import (
 from ansible_collections.vmcluster.network.plugins.module_utils.ip_pool_spans import (
     FreeSpans,
     Span,
+    count_addresses,
     family_of,
     holds_address,
     merge_spans,
@@ -88,8 +89,8 @@ def plan_pools(
         old = stored.get(pool.name)
         if old and old.family != pool.family and leases_of[pool.name]:
             mistakes.append(
-                f"pool {pool.name}: {old.prefix} has {len(leases_of[pool.name])} leases and can't become {pool.prefix}; "
-                "release them first, or define the new prefix under another name")
+                f"pool {pool.name}: {old.prefix} has {len(leases_of[pool.name])} leases and can't become {pool.prefix}"
+                "; release them first, or define the new prefix under another name")
         outside = [lease for lease in leases_of[pool.name] if not holds_address(pool.allowed, lease.address)]
         warnings += [_warn_outside(pool, outside)] if outside else []
         steps.append(Step(
@@ -250,6 +251,25 @@ def find_faults(register: Snapshot) -> "list[str]":
         for span in subtract_spans(merge_spans(free), wanted):
             faults.append(f"pool {pool.name}: {write_spans([span])} is free, and leased or outside the pool")
     return faults
+
+
+def describe_snapshot(register: Snapshot, wanted: Mapping[str, str]) -> Dict[str, Any]:
+    """Return a register as values of ip_pool_info. wanted: what `owner`, `pool`, `holder` of a lease must be."""
+    pools = {pool.name: pool for pool in register.pools}
+    free = {name: count_addresses(spans) for name, spans in register.free.items()}
+    return {
+        "pools": [
+            {"name": pool.name, "family": pool.family, "prefix": pool.prefix,
+             "ranges": [write_spans([span]) for span in pool.ranges],
+             "exclude": [write_spans([span]) for span in pool.exclude],
+             "size": pool.size, "in_use": pool.size - free[pool.name], "free": free[pool.name]}
+            for pool in register.pools],
+        "leases": [
+            {"owner": lease.owner, "pool": lease.pool, "address": write_address(lease.address),
+             "family": family_of(lease.address), "holder": lease.holder,
+             "outside": not holds_address(pools[lease.pool].allowed, lease.address), "leased_at": lease.leased_at}
+            for lease in register.leases if all(getattr(lease, key) == value for key, value in wanted.items())],
+        "faults": find_faults(register)}
 
 
 # --- parts of the plans ---
