@@ -20,11 +20,10 @@ def check_hosts(
     _check_groups(findings, groups)
     _check_single_role(findings, groups)
     _check_distinct(findings, hosts.values())
-    for host in hosts.values():
-        _check_has_address(Place(findings, host.name), host)
     for cluster in clusters:
         _check_families(findings, hosts, cluster)
         _check_mtu(findings, hosts, cluster)
+    _check_router_ids(findings, hosts.values())
     _check_used(findings, groups, clusters)
 
 
@@ -64,29 +63,37 @@ def _check_distinct(findings: Findings, hosts: Iterable[Host]) -> None:
                 Place(findings, host.name, key).mistake(f"{value} is that of {other} too", "give each host its own")
 
 
-def _check_has_address(place: Place, host: Host) -> None:
-    if not host.router_id and not host.external and host.ipv6 is not None:
-        place.at("router_id").mistake("is missing, and there is no underlay_ipv4 to take it from", "give one")
+def _check_router_ids(findings: Findings, hosts: Iterable[Host]) -> None:
+    """Record hosts without a router id, unless their missing address has been told already."""
+    told = {(mistake.where, mistake.key) for mistake in findings.mistakes}
+    for host in hosts:
+        known = host.router_id or host.external or host.mistaken & {"router_id", "underlay_ipv4"}
+        if not known and (host.name, "underlay_ipv4") not in told:
+            Place(findings, host.name, "router_id").mistake(
+                "is missing, and there is no underlay_ipv4 to take it from", "give one"
+            )
 
 
 def _check_families(findings: Findings, hosts: Mapping[str, Host], cluster: Cluster) -> None:
     """Each family has its own sessions, so each host of a cluster needs an address of every family its pools use."""
+    place = Place(findings, cluster.where, "cluster.route_reflectors")
     for version in cluster.versions:
         reason = f"is missing although {cluster.where} has IPv{version} pools"
         for name in (*cluster.nodes, *cluster.core_gateways):
-            if name in hosts and hosts[name].address(version) is None:
+            if name in hosts and hosts[name].lacks(version):
                 Place(findings, name, f"underlay_ipv{version}").mistake(reason, "give its address in the underlay")
-        able = [name for name in cluster.route_reflectors if name in hosts and hosts[name].address(version) is not None]
-        place = Place(findings, cluster.where, "route_reflectors")
+        able = [name for name in cluster.route_reflectors if name in hosts and not hosts[name].lacks(version)]
         if not able and cluster.route_reflectors:
             place.mistake(
                 f"none has an IPv{version} address, which the pools need", f"give underlay_ipv{version} to at least one"
             )
-        elif len(able) == 1:
+        elif len(able) == 1 and len(cluster.route_reflectors) > 1:
             place.warning(
-                f"{able[0]} is the only one with an IPv{version} address: without it all IPv{version} routes are lost",
-                "add a second one",
+                f"{able[0]} alone has an IPv{version} address: without it all IPv{version} routes are lost",
+                "give an address to a second one",
             )
+    if len(cluster.route_reflectors) == 1:
+        place.warning(f"{cluster.route_reflectors[0]} is alone: without it all routes are lost", "add a second one")
 
 
 def _check_mtu(findings: Findings, hosts: Mapping[str, Host], cluster: Cluster) -> None:

@@ -23,7 +23,7 @@ def check_vms(findings: Findings, clusters: Sequence[Cluster], asked: Sequence[V
         _check_addresses(findings, cluster, vms)
         _check_prefixes(findings, cluster, vms)
         _check_macs(findings, cluster, vms)
-    _check_asked_once(findings, asked)
+        _check_asked_once(findings, cluster, asked)
     _check_max_prefixes(findings, clusters)
 
 
@@ -33,12 +33,14 @@ def _not_declared(cluster: Cluster, asked: Iterable[Vm]) -> list[Vm]:
     return [vm for vm in asked if vm.cluster == cluster.name and (vm.name, vm.nic) not in declared]
 
 
-def _check_asked_once(findings: Findings, asked: Iterable[Vm]) -> None:
-    seen: set[tuple[str, str, int]] = set()
+def _check_asked_once(findings: Findings, cluster: Cluster, asked: Iterable[Vm]) -> None:
+    """Record declared VMs that are asked for twice."""
+    times = {(vm.name, vm.nic): 0 for vm in cluster.vms}
     for vm in asked:
-        if (vm.cluster, vm.name, vm.nic) in seen:
-            _at(findings, vm, "name").mistake(f"{vm.name} is there twice with nic {vm.nic}", "leave one")
-        seen.add((vm.cluster, vm.name, vm.nic))
+        if vm.cluster == cluster.name and (vm.name, vm.nic) in times:
+            times[vm.name, vm.nic] += 1
+            if times[vm.name, vm.nic] == 2:
+                _at(findings, vm, "name").mistake(f"{vm.name} is asked for twice", "leave one")
 
 
 def _at(findings: Findings, vm: Vm, key: str) -> Place:
@@ -52,12 +54,10 @@ def _check_names(findings: Findings, vms: Iterable[Vm]) -> None:
     interfaces: dict[str, Vm] = {}
     for vm in vms:
         if nics.setdefault((vm.name, vm.nic), vm) is not vm:
-            first = nics[vm.name, vm.nic]
-            if first.key.startswith("cluster") == vm.key.startswith("cluster"):
-                _at(findings, vm, "name").mistake(
-                    f"{vm.name} is there twice with nic {vm.nic}, first in {first.key}",
-                    "leave one, or give it another nic",
-                )
+            _at(findings, vm, "name").mistake(
+                f"{vm.name} is there twice with nic {vm.nic}, first in {nics[vm.name, vm.nic].key}",
+                "leave one, or give it another nic",
+            )
             continue
         if nodes.setdefault(vm.name, vm).node != vm.node:
             _at(findings, vm, "node").mistake(

@@ -187,7 +187,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Host:
-    """A host of one of the three groups."""
+    """A host of one of the three groups. mistaken: variables that it has, but with a mistake."""
 
     name: str
     group: str
@@ -197,6 +197,7 @@ class Host:
     interface: str
     mtu: int
     platform: str
+    mistaken: frozenset[str] = frozenset()
 
     @property
     def external(self) -> bool:
@@ -206,6 +207,10 @@ class Host:
     def address(self, version: int) -> Address | None:
         """Return its underlay address of an IP version."""
         return self.ipv4 if version == 4 else self.ipv6
+
+    def lacks(self, version: int) -> bool:
+        """Return whether nothing is said of its underlay address of an IP version."""
+        return self.address(version) is None and f"underlay_ipv{version}" not in self.mistaken
 
 
 @dataclass(frozen=True)

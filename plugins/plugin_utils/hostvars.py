@@ -28,8 +28,8 @@ def read_hostvars(
     """Return the variables of hosts that are ours, as plain values.
 
     raw_variables: gives all variables of a host, untemplated; asked once per host. templating: gives the function that
-    templates a value with such variables. Hosts that share a `cluster` description share what was read of its VMs:
-    these are templated for the first of them alone; else a hundred nodes with ten thousand VMs would take a million steps.
+    templates a value with such variables. Hosts that share a `cluster` description share what was read of its VMs,
+    which are templated for the first of them: else a hundred nodes with ten thousand VMs would take a million steps.
     """
     shared: dict[int, tuple[object, object]] = {}
     found = {}

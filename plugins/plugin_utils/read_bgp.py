@@ -13,6 +13,7 @@ from .values import (
     Network,
     is_readable,
     kind_of,
+    quote_remedy,
     read_flag,
     read_integer,
     read_list,
@@ -32,12 +33,10 @@ PASSWORD_LENGTH = 80
 AS_MAXIMUM = 4294967295
 AS_TWO_BYTES = 65535
 
-# AS numbers that no network has. Sources: RFC 7607 (0), RFC 6793 (AS_TRANS), RFC 7300 (last ones).
+# AS numbers that no network has. Sources: RFC 6793 (AS_TRANS), RFC 7300; also RFC 7607 (0).
 _RESERVED_AS = {
-    0: "is reserved (RFC 7607)",
     23456: "is AS_TRANS, which stands for 4-byte numbers (RFC 6793)",
     65535: "is reserved (RFC 7300)",
-    4294967295: "is reserved (RFC 7300)",
 }
 _DOCUMENTATION_AS = (range(64496, 64512), range(65536, 65552))  # RFC 5398
 _PRIVATE_AS = "64512-65534, 4200000000-4294967294"  # RFC 6996
@@ -50,7 +49,7 @@ def read_asn(place: Place, value: object) -> int:
     if value is None:
         place.mistake("is missing", "give the AS number of the cluster's network")
         return 0
-    asn = read_integer(place, value, 0, AS_MAXIMUM)
+    asn = read_integer(place, value, 1, AS_MAXIMUM - 1)
     if asn is None:
         return 0
     if asn in _RESERVED_AS:
@@ -175,7 +174,7 @@ def _read_password(place: Place, value: object) -> str | None:
     if value is None or not is_readable(place, value):
         return None
     if not isinstance(value, str):
-        place.mistake(f"is {kind_of(value)}, must be text", "put it in quotes")
+        place.mistake(f"is {kind_of(value)}, must be text", quote_remedy(value))
     elif not value:
         place.mistake("is empty", "give a password, or leave the key out for sessions without one")
     elif len(value) > PASSWORD_LENGTH:
@@ -218,12 +217,11 @@ def _read_bfd(place: Place, value: object) -> Bfd | None:
 
 
 def _read_listen_ranges(place: Place, value: object) -> tuple[Network, ...]:
-    found = []
-    for index, element in enumerate(read_list(place, value) or []):
-        prefix = read_prefix(place.item(index), element)
-        if prefix is not None:
-            found.append(prefix)
-    return tuple(found)
+    """Return all ranges, or none where one has a mistake, so that no host is said to be outside of them."""
+    elements = read_list(place, value) or []
+    found = [read_prefix(place.item(index), element) for index, element in enumerate(elements)]
+    ranges = tuple(prefix for prefix in found if prefix is not None)
+    return ranges if len(ranges) == len(found) else ()
 
 
 def _check_listen(place: Place, settings: Bgp, *, whole: bool) -> None:

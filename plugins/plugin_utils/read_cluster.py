@@ -50,12 +50,12 @@ def read_cluster(
 
     nodes: the hosts that see this description; groups: the inventory's groups, as default of reflectors and gateways.
     """
+    name = _read_name(place.at("name"), value.get("name")) if isinstance(value, Mapping) else ""
+    if name:
+        place = Place(place.findings, f"cluster {name}", place.key)
     fields = read_mapping(place, value, CLUSTER_KEYS, refused=_BRIDGE_KEYS)
     if fields is None:
         return None
-    name = _read_name(place.at("name"), fields.get("name"))
-    if name:
-        place = Place(place.findings, f"cluster {name}", place.key)
     _refuse_bridges(place, fields)
     kind = _read_type(place.at("type"), fields.get("type"))
     asn = read_asn(place.at("asn"), fields.get("asn"))
@@ -147,7 +147,8 @@ def _read_gateway_address(place: Place, value: object, version: int) -> Address 
             "choose another private address, such as 10.255.255.1",
         )
     elif not is_host_address(address):
-        place.mistake(f"{address} is not an address that a gateway can have", "use a private one, such as 10.255.255.1")
+        example = "10.255.255.1" if version == 4 else DEFAULT_GATEWAY_IPV6
+        place.mistake(f"{address} is not an address that a gateway can have", f"use one such as {example}")
     else:
         return address
     return None

@@ -36,9 +36,10 @@ def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host
     """Return a host of a group; what is wrong is recorded and left out."""
     ipv4 = _read_underlay(place.at("underlay_ipv4"), variables.get("underlay_ipv4"), 4)
     ipv6 = _read_underlay(place.at("underlay_ipv6"), variables.get("underlay_ipv6"), 6)
-    platform = _read_platform(place, group, variables)
     router_id = _read_router_id(place.at("router_id"), variables.get("router_id"))
-    if not router_id and variables.get("router_id") is None and ipv4 is not None:
+    read = {"underlay_ipv4": ipv4, "underlay_ipv6": ipv6, "router_id": router_id}
+    mistaken = {key for key, value in read.items() if not value and variables.get(key) is not None}
+    if variables.get("router_id") is None and ipv4 is not None:
         router_id = str(ipv4)
     interface = variables.get("underlay_interface")
     mtu = variables.get("underlay_mtu")
@@ -52,7 +53,8 @@ def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host
         router_id=router_id,
         interface=_read_interface(place.at("underlay_interface"), interface) if interface is not None else "",
         mtu=_read_mtu(place.at("underlay_mtu"), mtu) if mtu is not None else DEFAULT_MTU,
-        platform=platform,
+        platform=_read_platform(place, group, variables),
+        mistaken=frozenset(mistaken),
     )
 
 
@@ -120,4 +122,4 @@ def _read_platform(place: Place, group: str, variables: Mapping[str, object]) ->
         place.at(key).mistake(
             "junos is not there yet", "use external for a gateway that others configure, or frr for a Linux router"
         )
-    return platform or EXTERNAL
+    return platform or "frr"

@@ -86,7 +86,7 @@ def read_pool(place: Place, value: object, index: int) -> Pool | None:
     host_length = prefix.max_prefixlen
     shortest = fields.get("shortest_prefix", host_length)
     length = read_integer(place.at("shortest_prefix"), shortest, prefix.prefixlen, host_length)
-    ordered = tuple(sorted(ranges, key=_first)) if fields.get("ranges") else (_default_range(prefix),)
+    ordered = tuple(sorted(ranges, key=_first)) or (_default_range(prefix),)
     return Pool(name, prefix, ordered, tuple(sorted(exclude, key=_first)), length or host_length, index)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import NIC_MAXIMUM, check_vm_name
 
@@ -46,12 +46,12 @@ def read_vms(place: Place, value: object, cluster: Cluster) -> tuple[Vm, ...]:
 
 def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[str] = ()) -> Vm | None:
     """Return one NIC of a VM with defaults filled in, or None without name or node. more_keys: others it may have."""
+    name = read_vm_name(place.at("name"), value.get("name")) if isinstance(value, Mapping) else None
+    if name is not None:
+        place = Place(place.findings, f"{cluster.where}, VM {name}", place.key)
     fields = read_mapping(place, value, (*VM_KEYS, *more_keys), refused=("bridge",))
     if fields is None:
         return None
-    name = read_vm_name(place.at("name"), fields.get("name"))
-    if name is not None:
-        place = Place(place.findings, f"{cluster.where}, VM {name}", place.key)
     _refuse_bridge(place.at("bridge"), fields.get("bridge"))
     nic = read_integer(place.at("nic"), fields.get("nic", 0), 0, NIC_MAXIMUM)
     node = read_node(place.at("node"), fields.get("node"), cluster)
@@ -84,7 +84,7 @@ def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[s
 def read_vm_name(place: Place, value: object) -> str | None:
     """Return a VM's name that kernel and FRR can take."""
     if value is None:
-        place.mistake("is missing", "give the VM a name")
+        place.mistake("is missing", "name the VM")
         return None
     name = read_text(place, value)
     wrong = check_vm_name(name) if name is not None else None

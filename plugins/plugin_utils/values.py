@@ -106,13 +106,17 @@ def read_text(place: Place, value: object) -> str | None:
     if not is_readable(place, value):
         return None
     if not isinstance(value, str):
-        remedy = "put it in quotes" if isinstance(value, (bool, int, float)) else "write plain text"
-        place.mistake(f"is {kind_of(value)}, must be text", remedy)
+        place.mistake(f"is {kind_of(value)}, must be text", quote_remedy(value))
         return None
     if not value:
         place.mistake("is empty", "give a value, or leave the key out")
         return None
     return value
+
+
+def quote_remedy(value: object) -> str:
+    """Return what to do about a value that is no text: YAML takes for numbers what has no quotes."""
+    return "put it in quotes" if isinstance(value, (bool, int, float)) else "write plain text"
 
 
 def read_texts(place: Place, value: object) -> list[str]:
@@ -181,7 +185,7 @@ def read_address(place: Place, value: object, version: int | None = None) -> Add
     if version and address.version != version:
         place.mistake(f"{address} is an IPv{address.version} address", f"give {wanted}")
         return None
-    return address if _is_plain(place, address) else None
+    return address if _is_plain(place, address, text) else None
 
 
 def _address_remedy(text: str) -> str:
@@ -192,14 +196,14 @@ def _address_remedy(text: str) -> str:
     return "correct it"
 
 
-def _is_plain(place: Place, address: Address) -> bool:
+def _is_plain(place: Place, address: Address, text: str) -> bool:
     """Return whether an address stands for itself: no zone, no IPv4 address in IPv6 clothes."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
-            place.mistake(f"{address} has a zone", "write the address without '%' and interface")
+            place.mistake(f"{shown(text)} has a zone", "write the address without '%' and interface")
             return False
         if address.ipv4_mapped is not None:
-            place.mistake(f"{address} is an IPv4 address mapped into IPv6", f"write {address.ipv4_mapped}")
+            place.mistake(f"{shown(text)} is IPv4 mapped into IPv6", f"write {address.ipv4_mapped}")
             return False
     return True
 
@@ -229,7 +233,7 @@ def read_prefix(place: Place, value: object) -> Network | None:
     if host_bits:
         place.mistake(f"{shown(text)} has host bits set", f"write {network}")
         return None
-    return network if _is_plain(place, network.network_address) else None
+    return network if _is_plain(place, network.network_address, text) else None
 
 
 def _prefix_remedy(text: str, example: str) -> str:
