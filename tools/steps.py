@@ -71,7 +71,7 @@ def lint_steps() -> Iterator[Step]:
 
 def test_steps() -> Iterator[Step]:
     """Yield what runs the code on this machine, without a lab."""
-    yield pytest_step("unit", "test", "here", "tests/unit")
+    yield pytest_step("unit", "test", "here", "tests/unit", "tests/project")
     for command, options in (("sanity", ("--junit",)), ("units", ("--venv",))):
         yield Step(f"ansible-test-{command}", "test", "here", script("run_ansible_test.py", command, *options),
                    REPORTS / "ansible-test" / command, timeout=900)
