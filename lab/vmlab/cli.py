@@ -110,6 +110,11 @@ def add_guest_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         ("start", "start a guest again"),
     ):
         verbs.add_parser(verb, parents=[common], help=what).add_argument("vm", metavar="VM")
+    move = verbs.add_parser("move", parents=[common], help="move a running guest live to its tap on another node")
+    move.add_argument("vm", metavar="VM")
+    move.add_argument("node", metavar="NODE")
+    move.add_argument("--interface", default="", help="the tap on that node when it has another name there")
+    move.add_argument("--downtime", type=parse_duration, default=0.0, help="how long the guest stands still")
     guest.set_defaults(run=run_guest)
 
 
@@ -198,6 +203,10 @@ def run_guest(options: argparse.Namespace) -> int:
             make=options.make,
             bridge=options.bridge,
         )
+        print(f"{options.vm} runs on {options.node}")
+        return 0
+    if options.verb == "move":
+        lab.guest_move(options.vm, options.node, interface=options.interface, downtime=options.downtime)
         print(f"{options.vm} runs on {options.node}")
         return 0
     verbs: dict[str, tuple[Callable[[str], object], str]] = {

@@ -23,6 +23,7 @@ from .state import locked_file
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 REPOSITORY = "var/lib/vmcluster-lab/packages"
 BUILD_TIMEOUT = 900.0
+SUITES = ("bookworm", "trixie", "stable", "testing", "sid")
 PREINSTALLED = (
     "ca-certificates dbus ethtool iproute2 iputils-ping kmod less nftables openssh-server procps python3 python3-apt"
     " systemd systemd-sysv tcpdump"
@@ -133,23 +134,15 @@ def discard(draft: Path) -> None:
 
 def find_mirror() -> str:
     """The Debian mirror in this machine's apt configuration."""
-    lines = run_command(
-        [
-            "apt-get",
-            "indextargets",
-            "--format",
-            "$(REPO_URI)",
-            "Created-By: Packages",
-            "Origin: Debian",
-            "Label: Debian",
-        ]
-    ).stdout.split()
-    if not lines:
-        raise LabError(
-            "this machine's apt knows no Debian mirror (perhaps `apt-get update` was never run);"
-            " name one with `lab/lab up --mirror URL` or VMCLUSTER_LAB_MIRROR"
-        )
-    return lines[0]
+    # Where apt has no lists yet, the origin of a source is unknown: then a source of Debian's is told by its suite.
+    for chosen in ("Origin: Debian", "Label: Debian"), *((f"Release: {suite}", "Component: main") for suite in SUITES):
+        asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", *chosen]
+        if lines := run_command(asked).stdout.split():
+            return lines[0]
+    raise LabError(
+        "this machine's apt configuration names no Debian mirror;"
+        " name one with `lab/lab up --mirror URL` or VMCLUSTER_LAB_MIRROR"
+    )
 
 
 def build_base(system: str, draft: Path, mirror: str) -> None:
@@ -215,7 +208,6 @@ def build_layer(base: Path, draft: Path, packages: Sequence[str]) -> None:
     for folder in ("root", "work", "merged"):
         (draft / folder).mkdir(parents=True)
     merged = draft / "merged"
-    # In a mount namespace of its own, so that a killed builder leaves no mount behind.
     script = f"""
 set -eu
 mount -t overlay overlay -o lowerdir={base},upperdir={draft}/root,workdir={draft}/work {merged}
@@ -227,7 +219,7 @@ DEBIAN_FRONTEND=noninteractive chroot {merged} apt-get -y -q install --no-instal
 rm {merged}/usr/sbin/policy-rc.d
 chroot {merged} apt-get clean
 """
-    run_builder(["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script], draft)
+    run_builder(["unshare", "--net", "sh", "-c", script], draft)
     # The overlay's own attributes on its top folder mean nothing to the next overlay.
     (draft / "root").chmod(0o755)
 
@@ -235,10 +227,17 @@ chroot {merged} apt-get clean
 def run_builder(argv: Sequence[str], draft: Path) -> None:
     """Run a builder with its output in draft/log; a failure shows the end of it."""
     log = draft / "log"
+    # In a pid namespace that ends with this process: a builder that outlived it would work on a draft that's discarded.
+    bound = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc"]
     with open(log, "wb") as output:
         try:
             done = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=BUILD_TIMEOUT, check=False
+                [*bound, *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=BUILD_TIMEOUT,
+                check=False,
             )
         except FileNotFoundError as missing:
             raise LabError(

@@ -23,7 +23,7 @@ from .errors import LabError
 
 BASE = Path("/run/vmcluster-lab")
 CHECKOUT = Path(__file__).resolve().parents[2]
-LAB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
+LAB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,23}")
 
 
 def default_lab_name(checkout: Path = CHECKOUT) -> str:
@@ -34,7 +34,7 @@ def default_lab_name(checkout: Path = CHECKOUT) -> str:
 def check_lab_name(name: str) -> str:
     """Return the name when it can stand in the names of namespaces and cgroups."""
     if not LAB_NAME.fullmatch(name):
-        raise LabError(f"lab name {name!r}: use at most 16 of a-z, 0-9 and -, a letter or digit first")
+        raise LabError(f"lab name {name!r}: use at most 24 of a-z, 0-9 and -, a letter or digit first")
     return name
 
 
