@@ -122,7 +122,7 @@ def _read_lease(label: str, entry: Mapping[str, Any], move: bool, mistakes: List
             wrong.append(f"address: {error}; write one address, or none for the next free one")
     if pool is None and not release:
         wrong.append("pool is missing; name the pool to take an address from")
-    if pool is None and entry.get("address") is not None:
+    elif pool is None and entry.get("address") is not None:
         wrong.append("an address without its pool; name the pool too")
     mistakes.extend(f"{label}: {said}" for said in wrong)
     asked_move = entry.get("move")
