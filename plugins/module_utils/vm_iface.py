@@ -10,6 +10,7 @@ A step's commands begin with a word that says when they are run: `delete IFACE`,
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import parse_static_route, plan_static_routes
@@ -30,6 +31,10 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import
     sysctls_of,
 )
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import Vm, Wanted, peer_name
+
+
+parse_route = functools.lru_cache(maxsize=None)(parse_static_route)
+"""Each line is looked at several times in a call; the parser is the better part of a plan's time."""
 
 
 class Link(NamedTuple):
@@ -158,7 +163,7 @@ def plan_routes(found: Found, wanted: Wanted, purge: bool = False) -> Tuple[Tupl
     prefixes = {line.split()[2] for line in lines}
     mine = []
     for line in found.routes:
-        route = parse_static_route(line)
+        route = parse_route(line)
         if route is not None and (route.tag not in OUR_TAGS or purge or route.interface in going
                                   or route.interface in kept or route.prefix in prefixes):
             mine.append(line)
@@ -327,12 +332,12 @@ def _addresses_of_others(found: Found, passed_over: Set[str]) -> Dict[str, str]:
 
 
 def _interface_of(line: str) -> str:
-    route = parse_static_route(line[3:] if line.startswith("no ") else line)
+    route = parse_route(line[3:] if line.startswith("no ") else line)
     return (route.interface if route else None) or ""
 
 
 def _lines_by_place(lines: Sequence[str]) -> "Dict[Tuple[object, ...], str]":
-    routes = [parse_static_route(line) for line in lines]
+    routes = [parse_route(line) for line in lines]
     return {route.place: route.line for route in routes if route is not None}
 
 
@@ -345,7 +350,7 @@ def _route_step(
         if line.startswith("no "):
             before.append(line[3:])
             continue
-        route = parse_static_route(line)
+        route = parse_route(line)
         if route is not None and route.place in replaced:
             before.append(replaced[route.place])
         after.append(line)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Tuple
 
-from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import StaticRoute, parse_static_route
-from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import Found, Link
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import StaticRoute
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import Found, Link, parse_route
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import (
     ALIAS_MARK,
     ANNOUNCEMENTS,
@@ -27,9 +27,9 @@ _NAME_OF_TAG = {**{tag: name for name, tag in ANNOUNCEMENTS.items() if tag}, ELE
 
 
 def describe_interfaces(found: Found, saved: Iterable[str], names: Optional[Collection[str]]) -> List[Dict[str, Any]]:
-    """Return one dictionary per VM interface that is ours, by record or by alias; names: of the VMs wanted, None for all.
+    """Return one dictionary per VM interface that is ours, by record or by alias.
 
-    saved: FRR's static routes that are saved.
+    saved: FRR's static routes that are saved. names: of the VMs to tell of, None for all.
     """
     running, stored = _routes_by_interface(found.routes), _routes_by_interface(saved)
     marked = {name for name, link in found.links.items() if link.alias.startswith(ALIAS_MARK)}
@@ -70,7 +70,7 @@ def _announced_as(routes: Iterable[StaticRoute]) -> str:
 def _routes_by_interface(lines: Iterable[str]) -> Dict[str, Dict[Tuple[object, ...], StaticRoute]]:
     routes: Dict[str, Dict[Tuple[object, ...], StaticRoute]] = {}
     for line in lines:
-        route = parse_static_route(line) if " tag 77" in line else None
+        route = parse_route(line) if " tag 77" in line else None
         if route is not None and route.tag in OUR_TAGS and route.interface:
             routes.setdefault(route.interface, {})[route.meaning] = route
     return routes

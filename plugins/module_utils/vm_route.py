@@ -9,9 +9,9 @@ import time
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import vtysh
-from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import StaticRoute, parse_static_route
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import StaticRoute
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
-from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import Link
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import Link, parse_route
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import OUR_TAGS, route_lines
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import Vm
 
@@ -56,11 +56,11 @@ def plan_saving(running: Iterable[str], saved: Iterable[str], told: bool = False
 
 def running_after(running: Sequence[str], steps: Iterable[Step]) -> Tuple[str, ...]:
     """Return the static routes that will run once the steps are done."""
-    routes = {route.place: route.line for route in map(parse_static_route, running) if route is not None}
+    routes = {route.place: route.line for route in map(parse_route, running) if route is not None}
     for command in (command for step in steps for command in step.commands):
         line = command.partition(" ")[2]
         gone = line.startswith("no ")
-        route = parse_static_route(line[3:] if gone else line)
+        route = parse_route(line[3:] if gone else line)
         if route is not None and gone:
             routes.pop(route.place, None)
         elif route is not None:
@@ -89,7 +89,7 @@ def expected_routes(vms: Iterable[Vm], links: Mapping[str, Link]) -> Dict[str, S
     for vm in vms:
         link = links.get(vm.interface)
         if link is not None and link.up and link.carrier:
-            for route in map(parse_static_route, route_lines(vm)):
+            for route in map(parse_route, route_lines(vm)):
                 if route is not None:
                     expected[route.prefix] = route
     return expected
@@ -142,6 +142,6 @@ def _ours(lines: Iterable[str]) -> Dict[Tuple[object, ...], str]:
 
 def _parse(line: str) -> Optional[StaticRoute]:
     try:
-        return parse_static_route(line)
+        return parse_route(line)
     except ValueError:
         return None  # a saved file may hold lines that FRR does not take
