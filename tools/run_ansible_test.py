@@ -4,7 +4,7 @@
     .venv/bin/python tools/run_ansible_test.py sanity
     .venv/bin/python tools/run_ansible_test.py units --python default
 
-The copy holds what git tracks or would add, without collections/, whose links lead to what is tested at its own path.
+The copy holds what the collection consists of: the files that git tracks or would add, less galaxy.yml's build_ignore.
 ansible-test's environments and downloads are kept in .cache/ansible-test, the user's home is not touched.
 Its JUnit files end up in reports/ansible-test/<command>/.
 """
@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import configparser
 import fcntl
+import fnmatch
+import functools
 import os
 import re
 import shutil
@@ -20,7 +22,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".cache" / "ansible-test"
@@ -28,12 +32,24 @@ REPORTS = ROOT / "reports" / "ansible-test"
 VENV_BIN = Path(sys.executable).parent
 
 
+@functools.cache
+def read_build_ignore() -> tuple[str, ...]:
+    """Return the patterns of what is in the repository but not in the collection."""
+    return tuple(yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["build_ignore"])
+
+
+def is_shipped(name: str) -> bool:
+    """Say whether ansible-galaxy would put a file into the collection."""
+    path = PurePosixPath(name)
+    return bool(name) and not any(fnmatch.fnmatch(str(part), pattern) for part in (path, *path.parents)
+                                  for pattern in read_build_ignore())
+
+
 def copy_collection(target: Path) -> None:
     """Copy the files of this checkout to `target` and make that a git repository of its own."""
     listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
                             stdout=subprocess.PIPE, text=True, check=True).stdout
-    names = {name for name in listed.split("\0") if name and not name.startswith("collections/")}
-    for name in sorted(names):
+    for name in sorted(set(filter(is_shipped, listed.split("\0")))):
         source, copy = ROOT / name, target / name
         if not source.is_symlink() and not source.exists():
             continue  # removed here, not yet from the index
