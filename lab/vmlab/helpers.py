@@ -13,6 +13,7 @@ from . import cgroups
 from .state import LabState
 
 PACKAGE_PARENT = Path(__file__).resolve().parents[1]
+ENTER = 'for entry in $LAB_ENTRIES; do echo $$ > "$entry"; done; test -e "$0"; exec "$@"'
 
 
 def helper_argv(module: str, *arguments: object) -> list[str]:
@@ -26,18 +27,21 @@ def helper_environment() -> dict[str, str]:
 
 
 def start_helper(state: LabState, group: str, log: Path, module: str, *arguments: object) -> subprocess.Popen[bytes]:
-    """Start a helper of the lab in the background, in one of the lab's cgroups, with what it says in the log."""
+    """Start a helper of the lab in the background, in one of the lab's cgroups, with what it says in the log.
+
+    It enters its cgroup by itself, before anything else, and then looks whether the lab is still meant to be: so it is
+    found or ends by itself when the lab is taken down at any moment, also after its starter was killed.
+    """
+    cgroups.make_group(state.name, group)
+    entries = [str(folder / "cgroup.procs") for folder in cgroups.group_folders(state.name, group)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as output:
-        process = subprocess.Popen(
-            helper_argv(module, *arguments),
+        return subprocess.Popen(
+            ["sh", "-euc", ENTER, str(state.topology_file), *helper_argv(module, *arguments)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             cwd="/",
-            env=helper_environment(),
+            env={**helper_environment(), "LAB_ENTRIES": " ".join(entries)},
             start_new_session=True,
         )
-    # Here and not in the helper: from its first moment on it is found by whoever takes the lab down.
-    cgroups.join_group(state.name, group, process.pid)
-    return process

@@ -119,6 +119,7 @@ class Lab:
     def remove(self) -> None:
         """End every process of the lab and remove all it made. The caller holds the lock."""
         name = self.name
+        self.state.topology_file.unlink(missing_ok=True)  # first: helpers that are just starting look for it
         cgroups.kill_group(name)
         for netns in sorted(NAMED.glob(f"vmlab.{name}.*")) if NAMED.is_dir() else ():
             remove_netns(netns.name)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -113,22 +114,26 @@ def test_a_lab_that_fails_to_come_up_is_taken_down_again(tmp_path: Path) -> None
     assert find_traces(NAME) == []
 
 
-def test_an_interrupted_start_leaves_nothing() -> None:
+@pytest.mark.parametrize("milliseconds", [0, 3, 10, 20, 40, 100, 300])
+def test_an_interrupted_start_leaves_nothing(milliseconds: int) -> None:
     argv = [sys.executable, str(CHECKOUT / "lab" / "lab"), "--name", NAME, "up", "--topology", str(SMALL)]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as starting:
         state = LabState(NAME)
         while not state.is_up() and starting.poll() is None:
             pass
+        time.sleep(milliseconds / 1000)
         starting.send_signal(signal.SIGINT)
         assert "interrupted" in starting.communicate(timeout=30)[1]
     assert find_traces(NAME) == []
 
 
-def test_a_start_that_was_killed_is_taken_down() -> None:
+@pytest.mark.parametrize("milliseconds", [0, 3, 10, 20, 40, 100, 300])
+def test_a_start_that_was_killed_is_taken_down(milliseconds: int) -> None:
     argv = [sys.executable, str(CHECKOUT / "lab" / "lab"), "--name", NAME, "up", "--topology", str(SMALL)]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as starting:
         while not LabState(NAME).is_up() and starting.poll() is None:
             pass
+        time.sleep(milliseconds / 1000)
         starting.kill()
     take_down(NAME)
     assert find_traces(NAME) == []
