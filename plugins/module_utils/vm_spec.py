@@ -93,10 +93,8 @@ def check_wanted(params: Mapping[str, Any], owners: Mapping[str, Optional[int]])
         if entry["state"] == "absent":
             absent.append((entry["name"], entry["nic"]))
             continue
-        if gateway is None:
-            if not params.get("gateway"):
-                mistakes.append(f"{where}: gateway is missing: give gateway.mac, and gateway.ipv4 or gateway.ipv6")
-            continue
+        if not params.get("gateway"):
+            mistakes.append(f"{where}: gateway is missing: give gateway.mac, and gateway.ipv4 or gateway.ipv6")
         vm = _check_vm(entry, where, params, gateway, owners, mistakes)
         if vm is not None:
             present.append((where, vm))
@@ -129,7 +127,7 @@ def _check_identity(entry: Mapping[str, Any], where: str, mistakes: List[str]) -
 
 
 def _check_vm(
-    entry: Mapping[str, Any], where: str, params: Mapping[str, Any], gateway: Gateway,
+    entry: Mapping[str, Any], where: str, params: Mapping[str, Any], gateway: Optional[Gateway],
     owners: Mapping[str, Optional[int]], mistakes: List[str],
 ) -> Optional[Vm]:
     told = len(mistakes)
@@ -138,7 +136,7 @@ def _check_vm(
     if not entry.get("mac"):
         mistakes.append(f"{where}.mac: is missing: give the MAC of the guest's network card")
     mac = _check_mac(entry["mac"], f"{where}.mac", mistakes) if entry.get("mac") else None
-    if mac == gateway.mac:
+    if gateway and mac == gateway.mac:
         mistakes.append(f"{where}.mac: {mac} is the gateway's MAC: give the guest another")
     mtu = params["mtu"] if entry.get("mtu") is None else entry["mtu"]
     _check_mtu(mtu, entry["kind"], gateway, f"{where}.mtu", mistakes)
@@ -150,7 +148,7 @@ def _check_vm(
     for key in sysctls:
         if not _SYSCTL.fullmatch(str(key)):
             mistakes.append(f"{where}.sysctls: {key!r} is no sysctl of an interface: write it like ipv4.proxy_arp")
-    if len(mistakes) > told or mac is None or owner_id is None:
+    if len(mistakes) > told or gateway is None or mac is None or owner_id is None:
         return None
     interface, altname = interface_name(entry["name"], entry["nic"])
     return Vm(
@@ -159,7 +157,9 @@ def _check_vm(
         gateway)
 
 
-def _check_addresses(texts: Sequence[str], where: str, gateway: Gateway, mistakes: List[str]) -> Tuple[str, ...]:
+def _check_addresses(
+    texts: Sequence[str], where: str, gateway: Optional[Gateway], mistakes: List[str],
+) -> Tuple[str, ...]:
     if not texts:
         mistakes.append(f"{where}: is empty: give the VM at least one address")
     good = []
@@ -167,9 +167,9 @@ def _check_addresses(texts: Sequence[str], where: str, gateway: Gateway, mistake
         address = _check_address(text, where, mistakes)
         if address is None:
             continue
-        if address in gateway:
+        if gateway and address in gateway:
             mistakes.append(f"{where}: {address} is the gateway's address: give the VM another")
-        elif getattr(gateway, f"ipv{family_of(address)}") is None:
+        elif gateway and gateway[0 if family_of(address) == 4 else 1] is None:
             mistakes.append(f"{where}: {address} has no gateway of its family: give gateway.ipv{family_of(address)}")
         elif ipaddress.ip_address(address).is_link_local:
             mistakes.append(f"{where}: {address} is link-local and cannot be announced: give an address of a pool")
@@ -179,7 +179,7 @@ def _check_addresses(texts: Sequence[str], where: str, gateway: Gateway, mistake
 
 
 def _check_prefixes(
-    texts: Sequence[str], where: str, addresses: Sequence[str], gateway: Gateway, mistakes: List[str],
+    texts: Sequence[str], where: str, addresses: Sequence[str], gateway: Optional[Gateway], mistakes: List[str],
 ) -> Tuple[str, ...]:
     families = {family_of(address) for address in addresses}
     good = []
@@ -189,7 +189,7 @@ def _check_prefixes(
         except ValueError as error:
             mistakes.append(f"{where}: {error}: write it like 203.0.113.16/28, without host bits")
             continue
-        inside = [each for each in gateway[:2] if each and family_of(each) == network.version
+        inside = [each for each in (gateway or ())[:2] if each and family_of(each) == network.version
                   and ipaddress.ip_address(each) in network]
         if network.prefixlen == 0:
             mistakes.append(f"{where}: {network} is the default route: a VM cannot have it")
@@ -233,8 +233,8 @@ def _check_mac(text: str, where: str, mistakes: List[str]) -> Optional[str]:
     return mac
 
 
-def _check_mtu(mtu: int, kind: str, gateway: Gateway, where: str, mistakes: List[str]) -> None:
-    least = MTU_MINIMUM[6 if gateway.ipv6 else 4]
+def _check_mtu(mtu: int, kind: str, gateway: Optional[Gateway], where: str, mistakes: List[str]) -> None:
+    least = MTU_MINIMUM[6 if gateway and gateway.ipv6 else 4]
     if not least <= mtu <= MTU_MAXIMUM[kind]:
         mistakes.append(f"{where}: {mtu} is out of range: give {least} to {MTU_MAXIMUM[kind]}")
 

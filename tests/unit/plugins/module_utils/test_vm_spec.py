@@ -101,6 +101,11 @@ def test_all_mistakes_are_told_together():
     assert {each.split(":")[0] for each in told} == {"vms[0].addresses", "vms[0].mac", "vms[0].mtu", "vms[1].name"}
 
 
+def test_a_wrong_gateway_hides_no_mistake_of_a_vm():
+    told = mistakes(entry(addresses=["x"]), gateway={**GATEWAY, "mac": "x"})
+    assert [each.split(":")[0] for each in told] == ["gateway.mac", "vms[0].addresses"]
+
+
 def test_two_vms_share_no_address_prefix_or_interface():
     told = mistakes(
         entry("a", prefixes=["203.0.113.64/28"]), entry("b", prefixes=["203.0.113.64/28"]), entry("a", mac=None))
