@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 
 from ..plugin_utils.cluster import GROUPS
-from ..plugin_utils.hostvars import read_hostvars, read_plain
+from ..plugin_utils.hostvars import read_groups, read_hostvars, read_plain
 from ..plugin_utils.inventory import Checked, check_inventory
 from ..plugin_utils.plans import plan_clusters, summarize_clusters
 
@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
 
     def _check(self, task_vars: Mapping[str, Any], options: Mapping[str, Any]) -> Checked:
         hostvars = task_vars["hostvars"]
-        groups = {str(name): [str(host) for host in hosts] for name, hosts in task_vars["groups"].items()}
+        groups = read_groups(task_vars["groups"])
         members = dict.fromkeys(host for group in GROUPS for host in groups.get(group, ()))
 
         def templating(variables: Mapping[str, Any]) -> Callable[[Any], Any]:

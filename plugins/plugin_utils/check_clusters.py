@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from .cluster import Bgp, Cluster, Host, span_of
 from .findings import Findings, Place
+from .values import shown
 
 _SHARED_BGP = tuple(item.name for item in fields(Bgp))
 _KEY_OF = {"keepalive": "timers", "hold": "timers"}
@@ -19,9 +21,14 @@ def check_clusters(
     findings: Findings, hosts: Mapping[str, Host], clusters: Sequence[Cluster], known_hosts: frozenset[str]
 ) -> None:
     """Record what is wrong with each cluster and between them. known_hosts: every host of the inventory."""
+    listening: Counter[str] = Counter()
     for cluster in clusters:
         _check_register(findings, hosts, cluster, known_hosts)
-        _check_listen(findings, hosts, cluster)
+        _check_listen(findings, hosts, cluster, listening)
+        if cluster.bgp.evpn and cluster.pools_complete and 4 not in cluster.versions:
+            Place(findings, cluster.where, "cluster.bgp.evpn").mistake(
+                "EVPN runs over IPv4 sessions, and the cluster has no IPv4 pool", "add an IPv4 pool, or set evpn: false"
+            )
     for one, other in _sharing(clusters):
         _check_alike(findings, one, other)
         _check_set_apart(findings, one, other)
@@ -36,13 +43,16 @@ def _check_register(
         return
     place = Place(findings, cluster.where, "cluster.register.host")
     if register.host not in known_hosts and register.host != "localhost":
-        place.mistake(f"{register.host!a} is not a host of the inventory", "name one that Ansible can reach")
+        place.mistake(f"{shown(register.host)} is not a host of the inventory", "name one that Ansible can reach")
     elif register.host in hosts and hosts[register.host].external:
         place.mistake(f"{register.host} is configured by others", "name a host that Ansible can reach")
 
 
-def _check_listen(findings: Findings, hosts: Mapping[str, Host], cluster: Cluster) -> None:
-    """Reflectors that know nodes by listen ranges must let all of them in, in every family."""
+def _check_listen(findings: Findings, hosts: Mapping[str, Host], cluster: Cluster, listening: Counter[str]) -> None:
+    """Reflectors that know nodes by listen ranges must let all of them in, in every family.
+
+    listening: by reflector, the sessions that come from listen ranges; this cluster's are added.
+    """
     bgp = cluster.bgp
     if not bgp.listen or not bgp.listen_ranges:
         return
@@ -58,10 +68,12 @@ def _check_listen(findings: Findings, hosts: Mapping[str, Host], cluster: Cluste
                 Place(findings, name, f"underlay_ipv{version}").mistake(
                     f"{address} is outside cluster.bgp.listen_ranges of {cluster.where}", "add its prefix to them"
                 )
-    if sessions > bgp.listen_limit:
+    listening.update(dict.fromkeys(cluster.route_reflectors, sessions))
+    total = max((listening[name] for name in cluster.route_reflectors), default=0)
+    if total > bgp.listen_limit:
         Place(findings, cluster.where, "cluster.bgp.listen_limit").mistake(
-            f"{bgp.listen_limit} is too small for {sessions} sessions ({len(cluster.nodes)} nodes)",
-            f"raise it to {sessions} or more",
+            f"{bgp.listen_limit} is too small for the {total} sessions that a reflector has",
+            f"raise it to {total} or more",
         )
 
 
@@ -83,12 +95,14 @@ def _check_alike(findings: Findings, one: Cluster, other: Cluster) -> None:
     reason = f"differs from that of {one.where}, which shares reflectors or core gateways"
     if one.asn and other.asn and one.asn != other.asn:
         place.at("asn").mistake(f"{other.asn} {reason}", f"use {one.asn}, or give each cluster its own hosts")
-    keys = {_KEY_OF.get(key, key) for key in _SHARED_BGP if getattr(one.bgp, key) != getattr(other.bgp, key)}
+    unused = () if one.bgp.listen or other.bgp.listen else ("listen_ranges", "listen_limit")
+    differing = [key for key in _SHARED_BGP if getattr(one.bgp, key) != getattr(other.bgp, key) and key not in unused]
+    keys = {_KEY_OF.get(key, key) for key in differing}
     for key in sorted(keys):
         place.at("bgp").at(key).mistake(reason, "make them alike, or give each cluster its own hosts")
     if other.bgp.listen and one.bgp.listen and set(one.route_reflectors) & set(other.route_reflectors):
-        place.at("bgp").at("listen").mistake(
-            f"listen ranges cannot tell the nodes of {one.where} and {other.where} apart",
+        place.at("bgp").at("listen").warning(
+            f"reflectors cannot tell nodes of {one.where} and {other.where} apart, and take routes of both from each",
             "set listen: false, or give each cluster its own reflectors",
         )
 

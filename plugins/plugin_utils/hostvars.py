@@ -1,15 +1,15 @@
 # -*- coding: utf-8 -*-
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading hosts' variables out of Ansible as plain values; what cannot be templated becomes Unreadable."""
+"""Reading groups and hosts' variables out of Ansible as plain values; what cannot be templated becomes Unreadable."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleUndefinedVariable
-from ansible.parsing.vault import AnsibleVaultError
 
 from .read_hosts import CLUSTER_KEY, HOST_KEYS
 from .values import Unreadable
@@ -18,6 +18,11 @@ Template = Callable[[Any], Any]
 
 _DEPTH = 12  # a description has six levels
 _REASON_LENGTH = 160
+
+
+def read_groups(groups: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Return an inventory's groups as plain values."""
+    return {_plain_key(name): [_plain_key(host) for host in hosts] for name, hosts in groups.items()}
 
 
 def read_hostvars(
@@ -99,6 +104,8 @@ def _plain_scalar(value: Any) -> Any:
         return int(value)
     if isinstance(value, float):
         return float(value)
+    if isinstance(value, datetime.date):  # YAML makes dates of what looks like them; no variable of ours is one
+        return datetime.date(value.year, value.month, value.day)
     return value
 
 
@@ -108,7 +115,7 @@ def _reason(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, AnsibleUndefinedVariable):
             return " ".join(str(cause).split())[:_REASON_LENGTH]
-        if isinstance(cause, AnsibleVaultError):
+        if "Vault" in type(cause).__name__:  # the class differs between releases of ansible-core, and is internal
             return "the vault could not be decrypted"
         cause = cause.__cause__
     return f"its template fails: {type(error).__name__}"

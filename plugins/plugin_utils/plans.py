@@ -106,7 +106,7 @@ def _plan_instance(role: str, cluster: Cluster, host: Host) -> Plan:
 
 def _bgp(bgp: Bgp) -> Plan:
     return {
-        "password": bgp.password,
+        "password": bgp.password or "",
         "timers": {"keepalive": bgp.keepalive, "hold": bgp.hold},
         "bfd": {"interval": bgp.bfd.interval, "multiplier": bgp.bfd.multiplier} if bgp.bfd else False,
         "ttl_security": bgp.ttl_security,

@@ -137,7 +137,7 @@ def _read_ranges(place: Place, value: object, prefix: Network, *, with_prefixes:
         if addresses is None:
             continue
         if addresses.first < whole.first or addresses.last > whole.last:
-            place.item(index).mistake(f"{text} is not inside the pool's prefix {prefix}", "correct it")
+            place.item(index).mistake(f"{shown(text)} is not inside the pool's prefix {prefix}", "correct it")
         else:
             found.append(addresses)
     return found

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every kind of mistake, as data in tests/unit/mistakes: a small change to a right inventory, and all that is said of it."""
+"""Every kind of mistake, as data: a small change to a right inventory, and all that is said of it."""
 
 import copy
 import re
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from ansible_collections.vmcluster.network.plugins.plugin_utils.inventory import check_inventory
 from ansible_collections.vmcluster.network.plugins.plugin_utils.values import Unreadable
 
