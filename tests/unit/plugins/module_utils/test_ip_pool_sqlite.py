@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import threading
 
 import pytest
 from ansible_collections.vmcluster.network.plugins.module_utils import ip_pool_sqlite
@@ -173,3 +174,16 @@ def test_an_older_schema_is_brought_up_to_date(path, monkeypatch):
         patch.setattr(ip_pool_sqlite, "SCHEMAS", (*ip_pool_sqlite.SCHEMAS, later))
         assert not ask(path, "a").steps
     assert "schema 2, this one knows 1" in refused(path)
+
+
+def test_changing_to_wal_mode_waits_for_a_process_that_makes_the_same_file(path):
+    ask(path, "a")
+    with contextlib.closing(sqlite3.connect(str(path), isolation_level=None, check_same_thread=False)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN IMMEDIATE")  # SQLite itself does not wait for this one
+        end = threading.Timer(0.3, other.execute, ["COMMIT"])
+        end.start()
+        try:
+            assert not ask(path, "a").steps
+        finally:
+            end.join()
