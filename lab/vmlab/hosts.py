@@ -7,8 +7,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from . import cgroups, wiring
@@ -23,48 +24,55 @@ from .topology import Topology
 UP_TIMEOUT = 120.0
 OFF_TIMEOUT = 60.0
 RUNNING = ("booting", "up", "stopping")
+Supervisor = subprocess.Popen[bytes] | None
+Tell = Callable[[str, str], None]
 POWER_OFF = signal.SIGRTMIN + 4  # what systemd takes for `systemctl poweroff`
 
 
-def switch_on(state: LabState, host: str) -> None:
-    """Start a host's supervisor, which boots it. A host that is on stays as it is."""
+def switch_on(state: LabState, host: str) -> subprocess.Popen[bytes] | None:
+    """Start a host's supervisor, which boots it; None for a host that is on already, which stays as it is."""
     record = state.read_host(host)
     if record.actual_phase in RUNNING:
-        return
+        return None
     kill_guests_of(state, host)  # what a supervisor that was killed has left
     cgroups.kill_group(state.name, f"host.{host}")
-    state.write_host(host, HostRecord(phase="off", boots=record.boots))
+    state.write_host(host, HostRecord(boots=record.boots))
     roots = (read_json(state.folder / "roots.json") or {})[host]
-    folder = state.host_folder(host)
-    process = start_helper(state, "tools", folder / "supervisor.log", "supervisor", state.name, host, *roots)
-    wait_for(
-        lambda: state.read_host(host).phase != "off" or process.poll() is not None,
-        20.0,
-        f"{host}'s supervisor does not start: see {folder}/supervisor.log",
+    return start_helper(
+        state, "tools", state.host_folder(host) / "supervisor.log", "supervisor", state.name, host, *roots
     )
-    if process.poll() not in (None, 0):
-        raise LabError(f"{host}'s supervisor ended: {tail(folder / 'supervisor.log')}")
 
 
-def wait_until_up(state: LabState, hosts: Iterable[str], tell: Callable[[str, HostRecord], None]) -> None:
-    """Wait until the hosts are up, telling each change; one that fails is a LabError with the end of its console."""
-    waiting = dict.fromkeys(hosts, "")
+def wait_until_up(state: LabState, started: Mapping[str, Supervisor], tell: Tell) -> None:
+    """Wait until hosts are up, telling each change; one that fails is a LabError with the end of its console.
+
+    `started` has the supervisor of each host when it was started just now.
+    """
+    waiting = dict.fromkeys(started, "")
     deadline = time.monotonic() + UP_TIMEOUT
     while waiting:
         for host in list(waiting):
-            record = state.read_host(host)
-            phase = record.actual_phase
+            phase = read_phase(state, host, started[host])
             if phase != waiting[host]:
-                tell(host, record)
+                tell(host, phase)
                 waiting[host] = phase
             if phase == "up":
                 del waiting[host]
-            elif phase not in RUNNING:
-                console = tail(state.host_folder(host) / "console.log")
-                raise LabError(f"host {host} did not boot ({phase}) {record.message}\n{console}")
+            elif phase not in ("starting", *RUNNING):
+                logs = [tail(state.host_folder(host) / log) for log in ("console.log", "supervisor.log")]
+                raise LabError(
+                    "\n".join((f"host {host} did not boot: {state.read_host(host).message or phase}", *logs))
+                )
         if time.monotonic() > deadline:
             raise LabError(f"not up after {UP_TIMEOUT:.0f} s: {', '.join(waiting)}")
         time.sleep(0.02)
+
+
+def read_phase(state: LabState, host: str, supervisor: Supervisor) -> str:
+    """A host's phase, `starting` while its supervisor has not written anything yet."""
+    ended = supervisor is None or supervisor.poll() is not None  # first: what it wrote at last is to be seen
+    phase = state.read_host(host).actual_phase
+    return "starting" if phase == "off" and not ended else phase
 
 
 def switch_off(state: LabState, host: str) -> None:
@@ -107,7 +115,7 @@ def reboot(state: LabState, host: str, *, wait: bool) -> None:
     if not wait:
         return
     wait_for(lambda: state.read_host(host).boots > boots, OFF_TIMEOUT, f"host {host} does not reboot")
-    wait_until_up(state, [host], lambda _host, _record: None)
+    wait_until_up(state, {host: None}, lambda _host, _phase: None)
 
 
 def wait_for(is_so: Callable[[], bool], timeout: float, complaint: str) -> None:

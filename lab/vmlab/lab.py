@@ -17,6 +17,7 @@ from . import cgroups, guests, hosts, wiring
 from .disks import make_disk, make_keys
 from .enter import command_prefix
 from .errors import LabError
+from .hosts import Tell
 from .netns import NAMED, release_named_netns, remove_netns
 from .probe import Probe
 from .roots import provide_roots
@@ -24,8 +25,6 @@ from .state import CHECKOUT, GuestRecord, HostRecord, LabState, default_lab_name
 from .topology import Topology, build_topology, read_topology
 
 STANDARD = CHECKOUT / "lab" / "topologies" / "standard.yml"
-
-Tell = Callable[[str, str], None]
 
 
 def be_silent(_subject: str, _what: str) -> None:
@@ -104,13 +103,7 @@ class Lab:
 
     def start_hosts(self, names: Sequence[str], tell: Tell = be_silent) -> None:
         """Switch hosts on and wait until they are up."""
-
-        def tell_phase(host: str, record: HostRecord) -> None:
-            tell(host, record.actual_phase)
-
-        for name in names:
-            hosts.switch_on(self.state, name)
-        hosts.wait_until_up(self.state, names, tell_phase)
+        hosts.wait_until_up(self.state, {name: hosts.switch_on(self.state, name) for name in names}, tell)
 
     def down(self) -> None:
         """Take the lab down, whatever state it is in."""

@@ -31,7 +31,7 @@ class Progress:
         line = f"{subject:12} {what:9} {time.monotonic() - self.started:5.1f} s"
         if not self.is_live:
             # A log wants results: that a host boots goes without saying.
-            if what != "booting":
+            if what not in ("starting", "booting"):
                 print(line, file=self.output, flush=True)
             return
         if self.lines:
