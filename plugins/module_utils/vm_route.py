@@ -96,12 +96,13 @@ def expected_routes(vms: Iterable[Vm], links: Mapping[str, Link]) -> Dict[str, S
 
 
 def missing_routes(expected: Mapping[str, StaticRoute], tables: Iterable[Mapping[str, Any]]) -> Tuple[StaticRoute, ...]:
-    """Return the expected routes that are not in zebra's tables (`show ip route static json`) by interface and tag."""
+    """Return the expected routes that zebra's tables (`show ip route static json`) do not have alive, by interface and
+    tag."""
     there: Dict[str, FrozenSet[Tuple[str, int]]] = {}
     for table in tables:
         for prefix, entries in table.items():
             there[prefix] = frozenset((hop.get("interfaceName", ""), entry.get("tag", 0)) for entry in entries
-                                      for hop in entry.get("nexthops", ()))
+                                      for hop in entry.get("nexthops", ()) if hop.get("active"))
     return tuple(route for prefix, route in expected.items()
                  if (route.interface, route.tag) not in there.get(prefix, ()))
 

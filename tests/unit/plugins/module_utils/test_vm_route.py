@@ -14,10 +14,10 @@ LINE = "ip route 203.0.113.10/32 web1_net0 tag 770"
 ATTACHED = {"web1_net0": Link("web1_net0", "tap", up=True, carrier=True, alias="vmcluster:web1/0")}
 
 
-def table(tag=770, interface="web1_net0"):
+def table(tag=770, interface="web1_net0", active=True):
     """As FRR 8.4.4 and 10.3 print `show ip route static json`, without what does not matter here."""
     return {"203.0.113.10/32": [{"protocol": "static", "tag": tag, "installed": True, "nexthops": [
-        {"fib": True, "directlyConnected": True, "interfaceName": interface, "active": True}]}]}
+        {"fib": True, "directlyConnected": True, "interfaceName": interface, "active": active}]}]}
 
 
 def test_what_runs_and_is_saved_is_not_saved_again():
@@ -54,7 +54,7 @@ def test_zebra_must_have_the_routes_of_interfaces_with_carrier_only():
 def test_a_route_is_missing_until_interface_and_tag_are_right():
     expected = vm_route.expected_routes([WEB1], ATTACHED)
     assert vm_route.missing_routes(expected, [table()]) == ()
-    for other in ({}, table(tag=772), table(interface="web2_net0")):
+    for other in ({}, table(tag=772), table(interface="web2_net0"), table(active=False)):
         assert [route.line for route in vm_route.missing_routes(expected, [other])] == [LINE]
 
 
