@@ -1,6 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bring a running FRR to a planner's end state: read, plan, write the delta, read back, save. Shared by modules that write FRR."""
+"""Bring a running FRR to a planner's end state: read, plan, write the delta, read back, save. Shared by modules that
+write FRR."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from typing import Callable, List, NamedTuple, Sequence, Tuple
 from ansible_collections.vmcluster.network.plugins.module_utils import vtysh
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 
-# Given a configuration's text, the steps that it lacks. The same planner serves the running and the saved configuration.
+# Given a configuration's text, the steps that it lacks. The same planner serves the running and the saved
+# configuration.
 Planner = Callable[[str], Sequence[Step]]
 
 # Statements that need another one gone first are taken in a second pass; a third one is never needed for what we write.
@@ -39,12 +41,13 @@ def read_frr(predict: bool = False) -> FrrText:
 
 
 def plan_saving(found: FrrText, planner: Planner) -> Tuple[Step, ...]:
-    """Return the step that saves, when what FRR starts with lacks something: also after a run that was killed before it saved."""
+    """Return the step that saves, when what FRR starts with lacks something: also after a run that was killed before
+    it saved."""
     try:
         if not planner(found.saved):
             return ()
     except ValueError:
-        pass  # what is only saved may contradict what is wanted (another AS, a route since removed by hand): saving mends it
+        pass  # what is only saved may contradict what is wanted (another AS, a route since gone): saving mends it
     return (Step("does not hold what is wanted", vtysh.SAVED_CONFIG, (), ("(the running configuration is saved)",)),)
 
 
@@ -64,8 +67,8 @@ def apply_delta(running: str, planner: Planner) -> List[str]:
     left = [line for step in planner(running) for line in (*step.after, *(f"no {gone}" for gone in step.before))]
     if left:
         raise vtysh.FrrRefused(
-            "FRR took these lines without complaint and does not show them in its configuration, so they are FRR's default "
-            "(leave them out) or mean nothing to this version: " + vtysh.mask_secrets("; ".join(left))
+            "FRR took these lines without complaint and does not show them in its configuration, so they are FRR's "
+            "default (leave them out) or mean nothing to this version: " + vtysh.mask_secrets("; ".join(left))
         )
     return hints
 
