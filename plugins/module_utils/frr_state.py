@@ -142,15 +142,15 @@ def describe_md5(before: Mapping[str, int], after: Mapping[str, int]) -> List[st
 
 # --- routes -----------------------------------------------------------------------------------------------------------
 
-def read_bgp_routes(said: Mapping[str, Any], wanted: "Optional[Wanted]" = None) -> List[Dict[str, Any]]:
-    """Return the routes of `show bgp … detail json`, sorted by prefix; see frr_route_info for the keys."""
-    routes = said.get("routes") or {}
+def read_bgp_routes(said: Mapping[str, Any], wanted: "Wanted") -> List[Dict[str, Any]]:
+    """Return the routes of `show bgp … json detail`, or of one prefix, sorted; see frr_route_info for the keys."""
+    routes = said.get("routes", {said["prefix"]: said} if "prefix" in said else {})
     result = []
     for prefix, entry in routes.items():
-        # FRR 8.4 nests "paths" below the prefix; some releases give the list of paths at once.
+        # FRR 10 has the paths below "paths"; FRR 8 a list of them with the prefix's own facts as its first element.
         paths = entry.get("paths", []) if isinstance(entry, dict) else entry
-        if wanted is None or wanted.has(prefix):
-            result.append(_route(prefix, paths))
+        if wanted.has(prefix):
+            result.append(_route(prefix, [path for path in paths if "nexthops" in path or "origin" in path]))
     return sorted(result, key=lambda route: _prefix_order(route["prefix"]))
 
 
@@ -196,10 +196,10 @@ def _as_path(value: Any) -> str:
     return "" if text == "Local" else text
 
 
-def read_kernel_routes(said: Mapping[str, Any]) -> Dict[str, List[Dict[str, Any]]]:
+def read_kernel_routes(said: Mapping[str, Any], wanted: "Wanted") -> Dict[str, List[Dict[str, Any]]]:
     """Return prefix -> zebra's routes, of `show ip|ipv6 route json`: what of BGP's choice is in the kernel."""
-    return {str(ipaddress.ip_network(prefix, strict=False)): [_kernel_route(route) for route in routes]
-            for prefix, routes in said.items() if isinstance(routes, list)}
+    return {prefix: [_kernel_route(route) for route in routes] for prefix, routes in said.items()
+            if isinstance(routes, list) and wanted.has(prefix)}
 
 
 def _kernel_route(route: Mapping[str, Any]) -> Dict[str, Any]:
@@ -242,3 +242,35 @@ class Wanted:
         if self.all:
             return {4, 6}
         return {6 if ":" in prefix else 4 for prefix in self.prefixes} | {network.version for network in self.within}
+
+
+# Each question costs a start of vtysh; above so many prefixes one question for the whole table is cheaper.
+FEW = 8
+
+
+def bgp_commands(wanted: Wanted, vrf: str) -> List[str]:
+    """Return the `show bgp` commands whose answers hold all that is wanted."""
+    if wanted.all or len(wanted.prefixes) + len(wanted.within) > FEW:
+        return [f"show bgp{vrf} ipv{version} unicast json detail" for version in sorted(wanted.families())]
+    exact = [
+        f"show bgp{vrf} ipv{6 if ':' in prefix else 4} unicast {prefix} json" for prefix in sorted(wanted.prefixes)
+    ]
+    return exact + [f"show bgp{vrf} ipv{network.version} unicast {network} longer-prefixes json detail"
+                    for network in wanted.within]
+
+
+def kernel_commands(wanted: Wanted, vrf: str) -> List[str]:
+    """Return the `show ip route` commands whose answers hold all that is wanted."""
+    words = {4: "ip", 6: "ipv6"}
+    if wanted.all or len(wanted.prefixes) + len(wanted.within) > FEW:
+        return [f"show {words[version]} route{vrf} json" for version in sorted(wanted.families())]
+    exact = [f"show {words[6 if ':' in prefix else 4]} route{vrf} {prefix} json" for prefix in sorted(wanted.prefixes)]
+    return exact + [
+        f"show {words[network.version]} route{vrf} {network} longer-prefixes json" for network in wanted.within
+    ]
+
+
+def without_doubles(routes: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Return routes told by several commands once, sorted by prefix."""
+    once = {route["prefix"]: route for route in routes}
+    return sorted(once.values(), key=lambda route: _prefix_order(route["prefix"]))

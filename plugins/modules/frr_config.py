@@ -128,7 +128,6 @@ hints:
 from typing import Any, Dict, List, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.vmcluster.network.plugins.module_utils import frr_delta, vtysh
 from ansible_collections.vmcluster.network.plugins.module_utils.apply import ApplyError
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_config import ConfigError, plan_config
