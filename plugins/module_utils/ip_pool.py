@@ -81,7 +81,7 @@ class LeaseRequest(NamedTuple):
     pool: Optional[str]
     address: Optional[int]
     holder: Optional[str]
-    move: bool
+    other_holder: str  # what a lease held by another than `holder` means: refuse, keep, move
     release: bool
 
 

@@ -129,7 +129,8 @@ def settle_requests(requests: Sequence[LeaseRequest], pools: Mapping[str, Pool],
             missing.append(at)
         else:
             (old,) = owned.values()
-            new = old._replace(holder=request.holder or old.holder)
+            keeps = old.holder and request.other_holder == "keep"
+            new = old if keeps else old._replace(holder=request.holder or old.holder)
             answers[at] = ((new, "present"),)
             if new != old:
                 held.append(new)
@@ -318,10 +319,10 @@ def _refuse_lease(request: LeaseRequest, lease: Lease) -> List[str]:
     if request.release:
         wrong.append(
             f"{has} is held by {lease.holder or 'nobody'}, not {request.holder}; release it there, or name no holder")
-    elif lease.holder is not None and not request.move:
+    elif lease.holder is not None and request.other_holder == "refuse":
         wrong.append(
             f"{has} is held by {lease.holder}, and one VM is attached in one place; detach it from {lease.holder}, "
-            f"or set move if it shall be on {request.holder}")
+            f"or set other_holder to move if it shall be on {request.holder}")
     return wrong
 
 

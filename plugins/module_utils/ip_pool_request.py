@@ -26,11 +26,11 @@ Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
 def read_request(
-        pools: Sequence[Mapping[str, Any]], leases: Sequence[Mapping[str, Any]], move: bool = False) -> Request:
-    """Return what the module's options `pools`, `leases` and `move` ask for; raises PoolError with every mistake."""
+        pools: Sequence[Mapping[str, Any]], leases: Sequence[Mapping[str, Any]], other_holder: str = "refuse") -> Request:
+    """Return what the module's options `pools`, `leases` and `other_holder` ask for; raises PoolError with every mistake."""
     mistakes: List[str] = []
     found_pools = [_read_listed_pool(f"pools[{at}]", entry, mistakes) for at, entry in enumerate(pools)]
-    found_leases = [_read_lease(f"leases[{at}]", entry, move, mistakes) for at, entry in enumerate(leases)]
+    found_leases = [_read_lease(f"leases[{at}]", entry, other_holder, mistakes) for at, entry in enumerate(leases)]
     requests = tuple(lease for lease in found_leases if lease)
     _refuse_conflicts([pool.name for pool in found_pools if pool], requests, mistakes)
     if mistakes:
@@ -108,7 +108,8 @@ def _read_listed_pool(label: str, entry: Mapping[str, Any], mistakes: List[str])
         return None
 
 
-def _read_lease(label: str, entry: Mapping[str, Any], move: bool, mistakes: List[str]) -> Optional[LeaseRequest]:
+def _read_lease(
+        label: str, entry: Mapping[str, Any], other_holder: str, mistakes: List[str]) -> Optional[LeaseRequest]:
     owner, pool, holder = entry["owner"], entry.get("pool"), entry.get("holder")
     release = entry.get("state", "present") == "absent"
     words = [("owner", owner)] + [(key, entry[key]) for key in ("pool", "holder") if entry.get(key) is not None]
@@ -125,9 +126,8 @@ def _read_lease(label: str, entry: Mapping[str, Any], move: bool, mistakes: List
     elif pool is None and entry.get("address") is not None:
         wrong.append("an address without its pool; name the pool too")
     mistakes.extend(f"{label}: {said}" for said in wrong)
-    asked_move = entry.get("move")
-    may_move = move if asked_move is None else bool(asked_move)
-    return None if wrong else LeaseRequest(label, owner, pool, address, holder, may_move, release)
+    other_holder = entry.get("other_holder") or other_holder
+    return None if wrong else LeaseRequest(label, owner, pool, address, holder, other_holder, release)
 
 
 def _refuse_word(key: str, word: str) -> Optional[str]:

@@ -83,22 +83,26 @@ options:
         description:
           - The node the address is used on. It is kept with the lease; a lease without holder gets it.
           - It fails when the lease has another holder, since one VM can't be attached in two places, unless
-            O(leases[].move).
+            O(leases[].other_holder) says otherwise.
           - With O(leases[].state=absent), it fails when the lease has another holder or none.
           - None leaves the holder as it is.
         type: str
-      move:
-        description: Whether a lease may change its holder. None means O(move).
-        type: bool
+      other_holder:
+        description: As O(other_holder), for this lease.
+        type: str
+        choices: [refuse, keep, move]
       state:
         description: V(present) leases an address, V(absent) releases it; nothing to release is fine.
         type: str
         choices: [present, absent]
         default: present
-  move:
-    description: Whether leases may change their holder, where O(leases[].move) does not say it.
-    type: bool
-    default: false
+  other_holder:
+    description:
+      - What is done when a lease has another holder than the one asked with.
+      - V(refuse) fails, V(keep) leaves the lease where it is and returns its holder, V(move) gives it the new one.
+    type: str
+    choices: [refuse, keep, move]
+    default: refuse
 attributes:
   check_mode:
     description: Predicts the leases, and changes nothing.
@@ -137,8 +141,8 @@ EXAMPLES = r"""
 - name: VM web1 is on node2 now
   vmcluster.network.ip_pool_alloc:
     leases:
-      - {owner: alpha/web1, pool: public4, holder: node2, move: true}
-      - {owner: alpha/web1, pool: public6, holder: node2, move: true}
+      - {owner: alpha/web1, pool: public4, holder: node2, other_holder: move}
+      - {owner: alpha/web1, pool: public6, holder: node2, other_holder: move}
   delegate_to: rr1
 
 - name: VM web1 is gone, if it was on node2
@@ -226,6 +230,8 @@ from ansible_collections.vmcluster.network.plugins.module_utils.ip_pool_request 
 from ansible_collections.vmcluster.network.plugins.module_utils.ip_pool_sqlite import open_register
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import diff_of, reasons_of
 
+OTHER_HOLDER = ["refuse", "keep", "move"]
+
 ARGUMENT_SPEC = {
     "path": {"type": "path", "default": "/var/lib/vmcluster/leases.sqlite"},
     "pools": {
@@ -248,11 +254,11 @@ ARGUMENT_SPEC = {
             "pool": {"type": "str"},
             "address": {"type": "str"},
             "holder": {"type": "str"},
-            "move": {"type": "bool"},
+            "other_holder": {"type": "str", "choices": OTHER_HOLDER},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
     },
-    "move": {"type": "bool", "default": False},
+    "other_holder": {"type": "str", "choices": OTHER_HOLDER, "default": "refuse"},
 }
 
 
@@ -260,7 +266,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     options = module.params
     try:
-        request = read_request(options["pools"], options["leases"], options["move"])
+        request = read_request(options["pools"], options["leases"], options["other_holder"])
         with contextlib.closing(open_register(options["path"], check=module.check_mode)) as register:
             outcome = answer_request(register, request, now=int(time.time()), keep=not module.check_mode)
     except PoolError as error:

@@ -35,19 +35,19 @@ def register(request, tmp_path):
         yield opened
 
 
-def ask(register, leases=(), pools=(), move=False, keep=True):
+def ask(register, leases=(), pools=(), other_holder="refuse", keep=True):
     """Ask, and hold the register to its invariants afterwards."""
     try:
-        return answer_request(register, read_request(pools, leases, move), now=1, keep=keep)
+        return answer_request(register, read_request(pools, leases, other_holder), now=1, keep=keep)
     finally:
         assert find_faults(register.read_snapshot()) == []
 
 
-def refused(register, leases=(), pools=(), move=False):
+def refused(register, leases=(), pools=(), other_holder="refuse"):
     """Ask for what can't be; nothing may have changed. Returns the reasons."""
     before = register.read_snapshot()
     with pytest.raises(PoolError) as caught:
-        ask(register, leases, pools, move)
+        ask(register, leases, pools, other_holder)
     assert register.read_snapshot() == before
     return caught.value.mistakes
 
@@ -187,11 +187,13 @@ def test_a_lease_has_one_holder_until_it_is_moved(register):
     assert ask(register, [want("a")]).answers[0]["holder"] == "node1"
     assert refused(register, [want("a", holder="node2")]) == (
         "leases[0] (a, pool small): 203.0.113.1 is held by node1, and one VM is attached in one place; "
-        "detach it from node1, or set move if it shall be on node2",)
-    refused(register, [want("a", holder="node2", move=False)], move=True)
-    moved = ask(register, [want("a", holder="node2", move=True)])
+        "detach it from node1, or set other_holder to move if it shall be on node2",)
+    refused(register, [want("a", holder="node2", other_holder="refuse")], other_holder="move")
+    kept = ask(register, [want("a", holder="node2", other_holder="keep")])
+    assert kept.answers[0]["holder"] == "node1" and not kept.steps
+    moved = ask(register, [want("a", holder="node2", other_holder="move")])
     assert (moved.answers[0]["holder"], moved.answers[0]["new"]) == ("node2", False)
-    assert ask(register, [want("a", holder="node3")], move=True).answers[0]["holder"] == "node3"
+    assert ask(register, [want("a", holder="node3")], other_holder="move").answers[0]["holder"] == "node3"
     assert ask(register, [want("a", holder="node3")]).steps == ()
 
 
@@ -256,7 +258,7 @@ def test_a_pool_with_leases_keeps_its_family(register):
 def test_a_prediction_is_what_happens_then_and_changes_nothing(register):
     ask(register, [want("a", holder="node1")], [SMALL])
     before = register.read_snapshot()
-    request = [want("b"), want("a", holder="node2", move=True), want("b", "public6")]
+    request = [want("b"), want("a", holder="node2", other_holder="move"), want("b", "public6")]
     predicted = ask(register, request, [PUBLIC6], keep=False)
     assert register.read_snapshot() == before
     assert ask(register, request, [PUBLIC6]) == predicted
