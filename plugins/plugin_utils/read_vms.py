@@ -151,7 +151,7 @@ def _read_pools(place: Place, value: object, cluster: Cluster, addresses: Sequen
         place.mistake("is empty", "name a pool, or leave the key out for the first of each family")
     for index, name in enumerate(texts):
         if name in found:
-            place.item(index).mistake(f"{shown(name)} is there twice", "a VM's NIC has one address of a pool: leave one")
+            place.item(index).mistake(f"{shown(name)} is there twice", "leave one: a NIC has one address of a pool")
         elif name in names or not cluster.pools_complete:
             found.append(name)
         else:

@@ -28,7 +28,8 @@ RIGHT["request"]["migrate"].append({"vm": "web1", "node": "node2"})
 
 WORDS = st.sampled_from(
     "web1 node1 rr1 core alpha beta alpha4 ipfabric routing 0.0.0.0/0 ::/0 10.20.0.11 fd20::11 fe80::1%eth0 "
-    "::ffff:1.2.3.4 203.0.113.9-203.0.113.11 203.0.113.0/33 65010:100 4294967296:1 1:2:3 02:00:00:00:00:01 external junos tap {{x}}".split()
+    "::ffff:1.2.3.4 203.0.113.9-203.0.113.11 203.0.113.0/33 65010:100 4294967296:1 1:2:3 02:00:00:00:00:01 external "
+    "junos tap {{x}}".split()
 )
 LEAVES = st.one_of(
     st.none(),
@@ -45,7 +46,7 @@ LEAVES = st.one_of(
     st.just(datetime.date(2024, 1, 1)),
     st.just(object()),
 )
-KEYS = st.one_of(WORDS, st.text(max_size=5), st.integers(), st.none(), st.sampled_from(["name", "prefix", "vms", "bgp"]))
+KEYS = st.one_of(WORDS, st.text(max_size=5), st.integers(), st.none(), st.sampled_from(["name", "prefix", "bgp"]))
 VALUES = st.recursive(
     LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(KEYS, inner, max_size=4)), max_leaves=8
 )
@@ -125,8 +126,8 @@ def wide_inventory(nodes, vms, pools):
         **copy.deepcopy(RIGHT["alpha"]),
         "pools": [{"name": f"pool{number}", "prefix": f"10.{100 + number}.0.0/16"} for number in range(pools)],
         "vms": [
-            {"name": f"vm{number}", "node": names[number % nodes], "addresses": [f"10.100.{number >> 8}.{number & 255}"]}
-            for number in range(1, vms + 1)
+            {"name": f"vm{at}", "node": names[at % nodes], "addresses": [f"10.100.{at >> 8}.{at & 255}"]}
+            for at in range(1, vms + 1)
         ],
         "bgp": {"max_prefixes": 100000},
     }
