@@ -30,8 +30,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import
     route_lines,
     sysctls_of,
 )
-from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import Vm, Wanted, peer_name
-
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import MTU_MAXIMUM, Vm, Wanted, peer_name
 
 parse_route = functools.lru_cache(maxsize=None)(parse_static_route)
 """Each line is looked at several times in a call; the parser is the better part of a plan's time."""
@@ -184,7 +183,8 @@ def _check_link(vm: Vm, found: Found) -> List[str]:
     link = found.links.get(vm.interface)
     if link is None:
         return []
-    if link.kind != vm.kind:
+    ours = link.kind in MTU_MAXIMUM and link.alias == alias_of(vm.name, vm.nic)
+    if link.kind != vm.kind and not ours:
         return [f"is a {link.kind or 'physical'} interface, not a {vm.kind}: remove it, or name the VM otherwise"]
     if link.master:
         return [f"is a port of {link.master}, and VM interfaces have no bridge here: take it out with "
@@ -192,11 +192,13 @@ def _check_link(vm: Vm, found: Found) -> List[str]:
     if link.alias.startswith(ALIAS_MARK) and link.alias != alias_of(vm.name, vm.nic):
         return [f"is that of {link.alias[len(ALIAS_MARK):]}, whose name shortens alike: name the VM otherwise"]
     if link.carrier and _must_be_remade(vm, link, found):
-        return ["has another owner or number of queues, which cannot change while the guest uses it: stop the guest"]
+        return ["is of another kind, owner or number of queues, and a guest uses it: stop the guest"]
     return []
 
 
 def _must_be_remade(vm: Vm, link: Link, found: Found) -> bool:
+    if link.kind != vm.kind:
+        return True
     if vm.kind != "tap":
         return False
     owners = {str(vm.owner), found.users.get(str(vm.owner))}
@@ -213,7 +215,7 @@ def _plan_interface(found: Found, vm: Vm) -> Optional[Step]:
         commands = [f"delete {vm.interface}"] if link else []
         commands += [f"create {line}" for line in making] + list(sysctls)
         commands += [f"configure {line}" for line in configure_lines(vm)]
-        why = f"{vm.name} has another owner or number of queues" if link else f"{vm.name} has no interface"
+        why = f"{vm.name} has another kind, owner or number of queues" if link else f"{vm.name} has no interface"
         lines = making + tuple(each[7:] for each in sysctls) + configure_lines(vm)
         return Step(why, thing, (f"interface {vm.interface}",) if link else (), lines, tuple(commands))
     differences = [*_differ_link(found, vm, link), *_differ_sysctls(found, vm), *_differ_addresses(found, vm),

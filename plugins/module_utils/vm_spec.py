@@ -21,7 +21,7 @@ MTU_MINIMUM = {4: 68, 6: 1280}
 """Smallest MTU per family: RFC 791, RFC 8200."""
 
 MTU_MAXIMUM = {"tap": 65521, "veth": 65535}
-"""The kernel's max_mtu of each kind."""
+"""Kinds of VM interfaces, and the kernel's max_mtu of each."""
 
 THING_OF = {"name": "interface", "addresses": "address", "prefixes": "prefix"}
 """What an option's value means to the operator."""

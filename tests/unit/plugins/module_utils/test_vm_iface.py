@@ -211,6 +211,13 @@ def test_a_tap_of_another_owner_is_made_anew_unless_a_guest_uses_it():
     assert check_found(found(), wanted, False) == []
 
 
+def test_our_interface_is_made_anew_as_another_kind():
+    wanted = Wanted((WEB1._replace(kind="veth"),), ())
+    assert check_found(found(), wanted, False) == []
+    assert plan_interfaces(found(), wanted)[0].commands[1].startswith("create link add dev web1_net0 mtu 1500")
+    assert "not a veth" in check_found(found({"web1_net0": {"ifalias": ""}}), wanted, False)[0]
+
+
 def test_a_tap_that_goes_with_its_guest_is_adopted_with_the_owner_it_has():
     libvirts = {**LINKS[2]["linkinfo"]["info_data"], "persist": False, "user": "libvirt-qemu"}
     node = found({"web1_net0": {"flags": ["UP", "LOWER_UP"], "ifalias": "", "group": "0",
