@@ -365,7 +365,12 @@ class _Planner:
         named = named_of(Statement(path, line)) if path == () else None
         if named is not None and named.kind in LISTS:
             return True
-        return kind_of((line,)) in HIDDEN_WHEN_EMPTY or (*path, line) in self.wanted.contexts
+        return kind_of((line,)) in HIDDEN_WHEN_EMPTY or self._is_made_by_content((*path, line))
+
+    def _is_made_by_content(self, context: Path) -> bool:
+        """Tell whether a context comes to be because something in it, or deeper, is written."""
+        return any(not self._is_satisfied(path, line) for path, lines in self.wanted.contexts.items()
+                   if path[:len(context)] == context for line in lines)
 
     def _is_satisfied(self, path: Path, line: str) -> bool:
         there = self.found.contexts.get(path, {})

@@ -352,6 +352,7 @@ def flavour_of(statements: "List[Statement]") -> Flavour:
 
 # `no` takes these statements without their value only.
 BARE_NO = ("description", "on-match goto", "set as-path prepend", "set table")
+OPENERS = ("router ", "profile ", "route-map ")  # contexts that can stand empty
 CLOSERS = {"address-family": "exit-address-family", "vrf": "exit-vrf", "vni": "exit-vni"}
 
 
@@ -359,7 +360,12 @@ def render(path: Path, lines: Sequence[str]) -> List[str]:
     """Return statements as FRR's shell reads them: under the headings of their contexts, each closed again."""
     opened = [" " * depth + heading for depth, heading in enumerate(path)]
     closed = [" " * depth + CLOSERS.get(heading.split()[0], "exit") for depth, heading in enumerate(path)]
-    return opened + [" " * len(path) + line for line in lines] + closed[::-1]
+    content: List[str] = []
+    for line in lines:
+        content.append(" " * len(path) + line)
+        if line.startswith(OPENERS):
+            content.append(" " * len(path) + "exit")
+    return opened + content + closed[::-1]
 
 
 def removal_of(path: Path, line: str) -> str:
