@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -64,9 +65,10 @@ def vm_interfaces(
     """Return, by node, VMs as fabric_vm_iface takes them, with the addresses that they have leased.
 
     vms: VMs as `cluster_plan` returns them, or its clusters, which stands for their declared VMs; leases: what
-    ip_pool_alloc returned, of all registers in one list. Raises ValueError naming VMs that lack a lease in a pool.
+    ip_pool_alloc returned, of all registers in one list. A VM is on the node that holds its leases. Raises ValueError
+    naming VMs that lack a lease in a pool.
     """
-    entries = merge_vms(vms, ()) if isinstance(vms, Mapping) else list(vms)
+    entries = _follow_leases(merge_vms(vms, ()) if isinstance(vms, Mapping) else vms, leases)
     if state != "present":
         return _by_node(entries, lambda vm: {"name": vm["name"], "nic": vm["nic"], "state": "absent"})
     addresses: dict[tuple[str, str], str] = {(lease["owner"], lease["pool"]): lease["address"] for lease in leases}
@@ -77,6 +79,44 @@ def vm_interfaces(
     if missing:
         raise ValueError(f"no address is leased to {', '.join(missing[:5])}" + (", ..." if len(missing) > 5 else ""))
     return _by_node(entries, lambda vm: _interface_of(vm, addresses))
+
+
+def vms_of_node(
+    vms: Iterable[Mapping[str, Any]], leases: Iterable[Mapping[str, Any]], node: str, only_new: bool = False
+) -> list[Mapping[str, Any]]:
+    """Return those VMs that are on a node: where the register says, else where they are asked for.
+
+    leases: what ip_pool_alloc or ip_pool_info returned. only_new: of these, only VMs that had no lease before the call of
+    ip_pool_alloc that returned the leases.
+    """
+    leases = list(leases)
+    old = {lease["owner"] for lease in leases if not lease.get("new")}
+    return [
+        vm
+        for vm in _follow_leases(vms, leases)
+        if vm["node"] == node and not (only_new and lease_owner(vm["cluster"], vm["name"], vm["nic"]) in old)
+    ]
+
+
+def announced_prefixes(interfaces: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the prefixes that the fabric must have routes to, of interfaces as fabric_vm_iface_info returns them.
+
+    These are the addresses and prefixes of VMs that are announced and attached to: without carrier FRR announces nothing.
+    """
+    return [
+        str(ipaddress.ip_network(address))
+        for found in interfaces
+        if found["announcement"] == "announced" and found["carrier"]
+        for address in (*found["addresses"], *found["prefixes"])
+    ]
+
+
+def _follow_leases(vms: Iterable[Mapping[str, Any]], leases: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return VMs on the nodes that hold their leases: one that has moved is where the register says it is."""
+    holders = {lease["owner"]: lease["holder"] for lease in leases if lease.get("holder")}
+    return [
+        {**vm, "node": holders.get(lease_owner(vm["cluster"], vm["name"], vm["nic"]), vm["node"])} for vm in vms
+    ]
 
 
 def _by_node(

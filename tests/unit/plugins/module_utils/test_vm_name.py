@@ -3,7 +3,6 @@
 """Names of VMs and of their interfaces."""
 
 import pytest
-
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import check_vm_name, interface_name
 
 

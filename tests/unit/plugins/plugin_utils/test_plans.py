@@ -39,7 +39,10 @@ def test_an_inventory_gives_the_plan_that_was_agreed_on(case, read_inventory):
 
 
 class _Plain(yaml.SafeDumper):
-    """Writes no anchors: a plan is read by people."""
+    """Writes no anchors, and lists as yamllint likes them: a plan is read by people."""
+
+    def increase_indent(self, flow=False, indentless=False):
+        super().increase_indent(flow, False)
 
     def ignore_aliases(self, data):
         return True

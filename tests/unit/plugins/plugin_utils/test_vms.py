@@ -29,8 +29,8 @@ def cluster_of(name, vms=(), *, host="rr1", path="/leases.sqlite", pools=("publi
     return {name: {"register": {"host": host, "path": path}, "pools": described, "vms": list(vms)}}
 
 
-def lease_of(owner, pool, address):
-    return {"owner": owner, "pool": pool, "address": address, "holder": "node1", "new": True, "state": "present"}
+def lease_of(owner, pool, address, holder=None):
+    return {"owner": owner, "pool": pool, "address": address, "holder": holder, "new": True, "state": "present"}
 
 
 def test_a_vm_has_a_lease_in_each_of_its_pools_held_by_its_node():
@@ -115,6 +115,11 @@ def test_clusters_stand_for_their_declared_vms():
     leases = [lease_of("alpha/web1", "public4", "203.0.113.1")]
     nodes = vm_interfaces(cluster_of("alpha", [vm_of("web1", pools=["public4"])]), leases)
     assert [vm["name"] for vm in nodes["node1"]] == ["web1"]
+
+
+def test_a_vm_that_has_moved_is_on_the_node_that_holds_its_lease():
+    leases = [lease_of("alpha/web1", "public4", "203.0.113.1", holder="node2")]
+    assert list(vm_interfaces([vm_of("web1", "node1", pools=["public4"])], leases)) == ["node2"]
 
 
 def test_a_vm_without_a_lease_is_named():
