@@ -87,9 +87,8 @@ def unwanted_interfaces(found: Found, wanted: Wanted, purge: bool) -> Tuple[str,
     absent = {}
     for name, nic in wanted.absent:
         absent[interface_name(name, nic)[0]] = alias_of(name, nic)
-    return tuple(sorted(
-        name for name, alias in absent.items() if name in ours and (name not in found.links or name in found.records
-                                                                   or found.links[name].alias == alias)))
+    return tuple(sorted(name for name, alias in absent.items() if name in ours and (
+        name not in found.links or name in found.records or found.links[name].alias == alias)))
 
 
 def check_found(found: Found, wanted: Wanted, purge: bool) -> List[str]:
@@ -358,4 +357,3 @@ def _route_step(
         after.append(line)
     why = f"{vm.name} is {vm.announcement}" if vm else f"no VM on {interface} any more"
     return Step(why, f"FRR routes of {interface}", tuple(before), tuple(after), tuple(commands))
-
