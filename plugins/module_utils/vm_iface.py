@@ -11,6 +11,7 @@ A step's commands begin with a word that says when they are run: `delete IFACE`,
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import parse_static_route, plan_static_routes
@@ -34,6 +35,9 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import M
 
 parse_route = functools.lru_cache(maxsize=None)(parse_static_route)
 """Each line is looked at several times in a call; the parser is the better part of a plan's time."""
+
+_VM_INTERFACE = re.compile(r"_net[0-9]{1,2}$")
+"""No other interface is ever removed, whatever a file in the records' folder is called."""
 
 
 class Link(NamedTuple):
@@ -80,7 +84,8 @@ class Found(NamedTuple):
 
 def unwanted_interfaces(found: Found, wanted: Wanted, purge: bool) -> Tuple[str, ...]:
     """Return the names of interfaces that shall go and are ours: by record, or by their alias."""
-    ours = set(found.records) | {name for name, link in found.links.items() if link.alias.startswith(ALIAS_MARK)}
+    marked = {name for name, link in found.links.items() if link.alias.startswith(ALIAS_MARK)}
+    ours = {name for name in {*found.records, *marked} if _VM_INTERFACE.search(name)}
     kept = {vm.interface for vm in wanted.present}
     if purge:
         return tuple(sorted(ours - kept))

@@ -296,6 +296,12 @@ def test_purge_takes_a_torn_record_and_a_route_whose_interface_is_gone():
         "forget web9_net0", "withdraw no ip route 203.0.113.9/32 web9_net0 tag 772"]
 
 
+def test_no_file_makes_an_interface_ours_that_is_not_named_like_one():
+    node = found(records={"eth0": vm_recipe.record_text(WEB1), "br0": "{}"})
+    assert "eth0" not in unwanted_interfaces(node, Wanted((), ()), True)
+    assert "br0" not in unwanted_interfaces(node, Wanted((), ()), True)
+
+
 def test_without_purge_others_stay():
     assert plan_all(found(), Wanted((WEB1,), ())) == ()
 
