@@ -32,8 +32,30 @@ def vm_interfaces(
     return nodes if node is None else nodes.get(node, [])
 
 
+def vms_of_node(
+    vms: Iterable[Mapping[str, Any]], leases: Iterable[Mapping[str, Any]], node: str, only_new: bool = False
+) -> list[Mapping[str, Any]]:
+    return functions.vms_of_node(vms, leases, node, only_new)
+
+
+def announced_prefixes(interfaces: Iterable[Mapping[str, Any]]) -> list[str]:
+    return functions.announced_prefixes(interfaces)
+
+
+def unknown_vms(
+    interfaces: Iterable[Mapping[str, Any]], leases: Iterable[Mapping[str, Any]], cluster: str, node: str
+) -> list[dict[str, Any]]:
+    return functions.unknown_vms(interfaces, leases, cluster, node)
+
+
 class FilterModule:
     """What Ansible asks for."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"lease_requests": lease_requests, "vm_interfaces": vm_interfaces}
+        return {
+            "announced_prefixes": announced_prefixes,
+            "lease_requests": lease_requests,
+            "unknown_vms": unknown_vms,
+            "vm_interfaces": vm_interfaces,
+            "vms_of_node": vms_of_node,
+        }

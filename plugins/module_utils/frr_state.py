@@ -274,3 +274,22 @@ def without_doubles(routes: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """Return routes told by several commands once, sorted by prefix."""
     once = {route["prefix"]: route for route in routes}
     return sorted(once.values(), key=lambda route: _prefix_order(route["prefix"]))
+
+
+def unexpected_prefixes(
+        prefixes: Iterable[str], routes: Iterable[Mapping[str, Any]], kernel: Optional[Mapping[str, Any]],
+        present: bool,
+) -> List[str]:
+    """Return those prefixes that have no usable BGP route though they are to have one, or the other way round.
+
+    kernel: zebra's routes by prefix; with them, a route counts when the kernel has it too.
+    """
+    usable = {route["prefix"] for route in routes if route["next_hop"]}
+    if kernel is not None:
+        usable &= {prefix for prefix, found in kernel.items() if any(is_in_kernel(route) for route in found)}
+    return [prefix for prefix in prefixes if (str(ipaddress.ip_network(prefix)) in usable) != present]
+
+
+def is_in_kernel(route: Mapping[str, Any]) -> bool:
+    """Tell whether one of zebra's routes is BGP's, chosen, and in the kernel."""
+    return route["protocol"] == "bgp" and bool(route["selected"]) and bool(route["installed"])

@@ -26,8 +26,9 @@ Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
 def read_request(
-        pools: Sequence[Mapping[str, Any]], leases: Sequence[Mapping[str, Any]], other_holder: str = "refuse") -> Request:
-    """Return what the module's options `pools`, `leases` and `other_holder` ask for; raises PoolError with every mistake."""
+        pools: Sequence[Mapping[str, Any]], leases: Sequence[Mapping[str, Any]], other_holder: str = "refuse",
+) -> Request:
+    """Return what the module's options of the same names ask for; raises PoolError with every mistake."""
     mistakes: List[str] = []
     found_pools = [_read_listed_pool(f"pools[{at}]", entry, mistakes) for at, entry in enumerate(pools)]
     found_leases = [_read_lease(f"leases[{at}]", entry, other_holder, mistakes) for at, entry in enumerate(leases)]

@@ -9,11 +9,11 @@ DOCUMENTATION = r"""
 module: cluster_report
 short_description: Compare a cluster with what its hosts say of themselves
 description:
-  - Compares the plan of M(vmcluster.network.cluster_plan) with the results of the info modules that a play has registered
-    on each host as C(found_sessions), C(found_routes) and C(found_interfaces), and with the leases of the registers.
-  - Tells every session that is not Established, every VM whose route a reflector or core gateway lacks or has with another next
-    hop or community, every route that no VM has, and every disagreement between register and nodes.
-  - Runs on the controller and touches no host. Fails when there are differences.
+  - Compares the plan of M(vmcluster.network.cluster_plan) with the results of the info modules that a play has
+    registered on each host as C(found_sessions), C(found_routes) and C(found_interfaces), and with the leases.
+  - Tells every session that is not Established, every VM whose route a reflector or core gateway lacks or has with
+    another next hop or community, every route that no VM has, and every disagreement between register and nodes.
+  - Runs on the controller and touches no host. Differences are told, and are no failure of this module.
 author:
   - The vmcluster.network developers
 version_added: 0.1.0
@@ -31,8 +31,15 @@ options:
     description: What M(vmcluster.network.cluster_plan) returned.
     type: dict
     required: true
+  asked:
+    description:
+      - The hosts that were asked. Those of the plan that were not, as with C(--limit), are not looked for; those that were
+        and gave no answer are a difference. Without it, all of the plan were.
+    type: list
+    elements: str
   leases:
-    description: The C(results) of a loop of M(vmcluster.network.ip_pool_info) over the registers, each C(item) with its C(host).
+    description:
+      - The C(results) of a loop of M(vmcluster.network.ip_pool_info) over the registers, each C(item) with its C(host).
     type: list
     elements: dict
     default: []

@@ -21,6 +21,12 @@ options:
       - Tell only of sessions in these peer-groups; all when absent.
     type: list
     elements: str
+  wait:
+    description:
+      - Wait up to so many seconds until all these sessions are Established, but for those that are shut down. What is
+        found then is told, whether they are or not.
+    type: float
+    default: 0
 attributes:
   check_mode:
     description: Reads only.
@@ -109,23 +115,34 @@ sessions:
       sample: false
 """
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmcluster.network.plugins.module_utils import frr_state, vtysh
+from ansible_collections.vmcluster.network.plugins.module_utils import frr_state, vtysh, waiting
 
 ARGUMENTS: Dict[str, Any] = {
     "vrf": {"type": "str"},
     "peer_groups": {"type": "list", "elements": "str"},
+    "wait": {"type": "float", "default": 0},
 }
 
 
 def run(options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     """Read, report."""
+    sessions = waiting.ask_until(lambda: read(options), all_established, options["wait"])
+    return {"changed": False, "sessions": sessions}
+
+
+def read(options: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Return the sessions that were asked for."""
     sessions = frr_state.read_sessions(vtysh.show_json(f"show bgp{frr_state.in_vrf(options['vrf'])} neighbors json"))
     groups = options["peer_groups"]
-    return {"changed": False, "sessions": [
-        session for session in sessions if groups is None or session["peer_group"] in groups]}
+    return [session for session in sessions if groups is None or session["peer_group"] in groups]
+
+
+def all_established(sessions: List[Dict[str, Any]]) -> bool:
+    """Tell whether all sessions are up that nobody shut down."""
+    return all(session["state"] in ("Established", "Shutdown") for session in sessions)
 
 
 def main() -> None:

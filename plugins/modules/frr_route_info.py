@@ -32,6 +32,17 @@ options:
     description:
       - VRF; the default one when absent.
     type: str
+  expect:
+    description:
+      - With V(present), every one of O(prefixes) is to have a usable route, which the kernel has too if O(kernel).
+        With V(absent), none of them is to have one. RV(unexpected) tells those for which it is otherwise.
+    type: str
+    choices: [present, absent]
+  wait:
+    description:
+      - Wait up to so many seconds until it is as O(expect) says. What is found then is told either way.
+    type: float
+    default: 0
 attributes:
   check_mode:
     description: Reads only.
@@ -79,6 +90,12 @@ routes:
       type: list
       elements: dict
       sample: []
+unexpected:
+  description: Those of O(prefixes) for which it is not as O(expect) says.
+  returned: when O(expect) is given
+  type: list
+  elements: str
+  sample: []
 kernel:
   description:
     - By prefix, the routes zebra has, each with C(protocol), C(selected), C(installed) (in the kernel), C(distance),
@@ -92,18 +109,26 @@ kernel:
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmcluster.network.plugins.module_utils import frr_state, vtysh
+from ansible_collections.vmcluster.network.plugins.module_utils import frr_state, vtysh, waiting
 
 ARGUMENTS: Dict[str, Any] = {
     "prefixes": {"type": "list", "elements": "str"},
     "within": {"type": "list", "elements": "str"},
     "kernel": {"type": "bool", "default": True},
     "vrf": {"type": "str"},
+    "expect": {"type": "str", "choices": ["present", "absent"]},
+    "wait": {"type": "float", "default": 0},
 }
 
 
 def run(options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     """Read, report."""
+    seconds = options["wait"] if options["expect"] else 0
+    return waiting.ask_until(lambda: read(options), lambda result: not result.get("unexpected"), seconds)
+
+
+def read(options: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the routes as they are now."""
     wanted = frr_state.Wanted(options["prefixes"], options["within"])
     vrf = frr_state.in_vrf(options["vrf"])
     routes: List[Dict[str, Any]] = []
@@ -115,6 +140,9 @@ def run(options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
         for command in frr_state.kernel_commands(wanted, vrf):
             kernel.update(frr_state.read_kernel_routes(vtysh.show_json(command), wanted))
         result["kernel"] = kernel
+    if options["expect"]:
+        result["unexpected"] = frr_state.unexpected_prefixes(
+            options["prefixes"] or [], result["routes"], result.get("kernel"), options["expect"] == "present")
     return result
 
 

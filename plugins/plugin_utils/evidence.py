@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..module_utils.frr_state import is_in_kernel
 from .verify import Cluster, Evidence, Host, Peer, Report
 
 GROUP_OF_ROLE = {"ipfabric": "nodes", "route_reflector": "route_reflectors", "core_gateway": "core_gateways"}
@@ -35,21 +36,19 @@ def _read_host(name: str, roles: Mapping[str, Any], plan: Mapping[str, Any]) -> 
 
 
 def _read_peers(role: str, variables: Mapping[str, Any]) -> Iterable[Peer]:
-    described = {
-        "ipfabric": lambda: variables["ipfabric_reflectors"],
-        "route_reflector": lambda: [
-            *(client for cluster in variables["route_reflector_clusters"] for client in cluster["clients"]),
-            *variables["route_reflector_peers"],
-            *variables["route_reflector_core_gateways"],
-        ],
-        "core_gateway": lambda: [
-            reflector for cluster in variables["core_gateway_clusters"] for reflector in cluster["reflectors"]
-        ],
-    }[role]()
-    for peer in described:
+    for peer in _peers_of(role, variables):
         for family in ("ipv4", "ipv6"):
             if peer.get(family):
                 yield Peer(peer["name"], peer[family])
+
+
+def _peers_of(role: str, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    if role == "ipfabric":
+        return list(variables["ipfabric_reflectors"])
+    if role == "core_gateway":
+        return [peer for cluster in variables["core_gateway_clusters"] for peer in cluster["reflectors"]]
+    clients = [peer for cluster in variables["route_reflector_clusters"] for peer in cluster["clients"]]
+    return [*clients, *variables["route_reflector_peers"], *variables["route_reflector_core_gateways"]]
 
 
 def read_clusters(plan: Mapping[str, Any]) -> list[Cluster]:
@@ -93,17 +92,18 @@ def _is_answer(found: Mapping[str, Any], variable: str) -> bool:
 def _read_result(kind: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
     if kind != "routes":
         return list(result[kind])
-    return [_read_route(route) for route in result["routes"]]
+    kernel = result.get("kernel")
+    return [_read_route(route, kernel) for route in result["routes"]]
 
 
-def _read_route(route: Mapping[str, Any]) -> dict[str, Any]:
+def _read_route(route: Mapping[str, Any], kernel: Mapping[str, Any] | None) -> dict[str, Any]:
     best: Mapping[str, Any] = next((path for path in route["paths"] if path["best"]), {})
     return {
         "prefix": route["prefix"],
         "next_hop": best.get("next_hop"),
         "communities": best.get("communities", ()),
         "large_communities": best.get("large_communities", ()),
-        "installed": route.get("installed", True),
+        "installed": kernel is None or any(map(is_in_kernel, kernel.get(route["prefix"], ()))),
     }
 
 

@@ -10,7 +10,7 @@ Pure: `verify_cluster(expected, evidence)` takes what the plan says and what the
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,26 +85,30 @@ Evidence = Mapping[str, Mapping[str, Any]]
 """By host: `sessions`, `routes`, `interfaces`, `leases` of the info modules; a key is absent when not asked."""
 
 
-def verify_cluster(hosts: Iterable[Host], clusters: Iterable[Cluster], evidence: Evidence) -> Report:
+def verify_cluster(
+    hosts: Iterable[Host], clusters: Iterable[Cluster], evidence: Evidence, asked: Collection[str] | None = None
+) -> Report:
     """Return every difference between plan and evidence, and the tables of hosts and VMs.
 
-    A host of the plan without evidence counts as unreachable. A VM whose interface has no carrier (its hypervisor has
+    A host that was asked (None: all) and has no evidence is a difference; of what such a host and one that was not asked
+    may carry nothing is concluded. A VM whose interface has no carrier (its hypervisor has
     not started it) ought to be announced nowhere, and is shown as waiting.
     """
     by_cluster = {cluster.name: cluster for cluster in clusters}
     by_host = {host.name: host for host in hosts}
     vms = tuple(_read_vms(by_host.values(), evidence))
+    silent = frozenset(name for name, host in by_host.items() if not _has_told_vms(host, evidence))
     differences = (
-        *_missing_evidence(by_host.values(), evidence),
+        *_missing_evidence((host for host in by_host.values() if asked is None or host.name in asked), evidence),
         *_session_differences(by_host.values(), evidence),
         *_twice_attached(vms),
         *_undeclared(vms, by_cluster.values(), by_host.values(), evidence),
-        *_lease_differences(vms, by_cluster.values(), evidence),
-        *_route_differences(vms, by_host, by_cluster, evidence),
+        *_lease_differences(vms, by_cluster.values(), evidence, silent),
+        *_route_differences(vms, by_host, by_cluster, evidence, silent),
     )
     return Report(
         differences=differences,
-        hosts=tuple(_host_row(host, evidence) for host in by_host.values()),
+        hosts=tuple(_host_row(host, evidence) for host in by_host.values() if asked is None or host.name in asked),
         vms=tuple(_vm_row(vm, differences) for vm in vms),
     )
 
@@ -130,6 +134,10 @@ def _read_vms(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Vm]:
             )
 
 
+def _has_told_vms(host: Host, evidence: Evidence) -> bool:
+    return "nodes" not in host.roles or "interfaces" in evidence.get(host.name, {})
+
+
 def _missing_evidence(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
     for host in hosts:
         if not evidence.get(host.name):
@@ -148,7 +156,7 @@ def _session_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[
             if session is None:
                 yield Difference(host.name, f"has no BGP session to {peer.name} ({peer.address})", "run site.yml")
             elif session["state"] != "Established":
-                reason = session.get("last_reset_reason") or "no reason given"
+                reason = session.get("last_reset") or "no reason given"
                 yield Difference(
                     host.name,
                     f"session to {peer.name} ({peer.address}) is {session['state']}: {reason}",
@@ -177,14 +185,16 @@ def _undeclared(
     carried = {(vm.cluster, vm.name) for vm in vms}
     for cluster in clusters:
         nodes = [host for host in hosts if "nodes" in host.roles and cluster.name in host.clusters]
-        if not all(evidence.get(node.name) for node in nodes):
-            continue  # a node that gave no answer may carry it
+        if not all(_has_told_vms(node, evidence) for node in nodes):
+            continue  # one of the others may carry it
         for name in sorted(cluster.declared):
             if (cluster.name, name) not in carried:
                 yield Difference(cluster.name, f"declared VM {name} is on no node", "run site.yml")
 
 
-def _lease_differences(vms: Iterable[Vm], clusters: Iterable[Cluster], evidence: Evidence) -> Iterator[Difference]:
+def _lease_differences(
+    vms: Iterable[Vm], clusters: Iterable[Cluster], evidence: Evidence, silent: Collection[str]
+) -> Iterator[Difference]:
     for cluster in clusters:
         found = evidence.get(cluster.register_host, {}).get("leases")
         if found is None:
@@ -192,15 +202,20 @@ def _lease_differences(vms: Iterable[Vm], clusters: Iterable[Cluster], evidence:
         mine = [lease for lease in found if lease["owner"].startswith(f"{cluster.name}/")]
         leased = {(lease["owner"].split("/", 1)[1], host_prefix(lease["address"])): lease for lease in mine}
         carried = {vm.name: vm for vm in vms if vm.cluster == cluster.name and vm.announcement != "standby"}
-        yield from _leases_without_vm(cluster, leased, carried)
+        yield from _leases_without_vm(cluster, leased, carried, silent)
         yield from _vms_without_lease(cluster, leased, carried.values())
 
 
 def _leases_without_vm(
-    cluster: Cluster, leased: Mapping[tuple[str, str], Mapping[str, Any]], carried: Mapping[str, Vm]
+    cluster: Cluster,
+    leased: Mapping[tuple[str, str], Mapping[str, Any]],
+    carried: Mapping[str, Vm],
+    silent: Collection[str],
 ) -> Iterator[Difference]:
     for (name, address), lease in leased.items():
         vm = carried.get(name)
+        if vm is None and lease.get("holder") in silent:
+            continue
         if vm is None:
             where = lease.get("holder") or "a node not named"
             yield Difference(
@@ -233,8 +248,13 @@ def _vms_without_lease(
 
 
 def _route_differences(
-    vms: Iterable[Vm], hosts: Mapping[str, Host], clusters: Mapping[str, Cluster], evidence: Evidence
+    vms: Iterable[Vm],
+    hosts: Mapping[str, Host],
+    clusters: Mapping[str, Cluster],
+    evidence: Evidence,
+    silent: Collection[str],
 ) -> Iterator[Difference]:
+    unknown = {address for name in silent for address in hosts[name].next_hops.values()}
     announced = {(vm.cluster, prefix): vm for vm in vms if vm.is_announced for prefix in vm.prefixes}
     for host in hosts.values():
         if "routes" not in evidence.get(host.name, {}):
@@ -243,7 +263,8 @@ def _route_differences(
         for (cluster, prefix), vm in announced.items():
             if cluster in host.clusters:
                 yield from _compare_route(host, vm, prefix, found.get(prefix), hosts[vm.node], clusters[cluster])
-        yield from _surplus_routes(host, found, {prefix for _cluster, prefix in announced}, clusters)
+        known = {prefix: route for prefix, route in found.items() if route["next_hop"] not in unknown}
+        yield from _surplus_routes(host, known, {prefix for _cluster, prefix in announced}, clusters)
 
 
 def _compare_route(

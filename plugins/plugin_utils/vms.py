@@ -86,8 +86,8 @@ def vms_of_node(
 ) -> list[Mapping[str, Any]]:
     """Return those VMs that are on a node: where the register says, else where they are asked for.
 
-    leases: what ip_pool_alloc or ip_pool_info returned. only_new: of these, only VMs that had no lease before the call of
-    ip_pool_alloc that returned the leases.
+    leases: what ip_pool_alloc or ip_pool_info returned. only_new: of these, only VMs that had no lease before the call
+    of ip_pool_alloc that returned the leases.
     """
     leases = list(leases)
     old = {lease["owner"] for lease in leases if not lease.get("new")}
@@ -101,13 +101,28 @@ def vms_of_node(
 def announced_prefixes(interfaces: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the prefixes that the fabric must have routes to, of interfaces as fabric_vm_iface_info returns them.
 
-    These are the addresses and prefixes of VMs that are announced and attached to: without carrier FRR announces nothing.
+    These are the addresses and prefixes of VMs that are announced and have a guest: without carrier FRR announces none.
     """
     return [
         str(ipaddress.ip_network(address))
         for found in interfaces
         if found["announcement"] == "announced" and found["carrier"]
         for address in (*found["addresses"], *found["prefixes"])
+    ]
+
+
+def unknown_vms(
+    interfaces: Iterable[Mapping[str, Any]], leases: Iterable[Mapping[str, Any]], cluster: str, node: str
+) -> list[Entry]:
+    """Return, as fabric_vm_iface's VMs that are to go, what a node carries and no lease says that it does.
+
+    interfaces: as fabric_vm_iface_info returns them; leases: all of the registers. A lease that names no node counts.
+    """
+    known = {lease["owner"] for lease in leases if lease.get("holder") in (None, node)}
+    return [
+        {"name": found["vm"], "nic": found["nic"], "state": "absent"}
+        for found in interfaces
+        if lease_owner(cluster, found["vm"], found["nic"]) not in known
     ]
 
 

@@ -36,7 +36,7 @@ def interface(vm, *addresses, announcement="announced", carrier=True):
 
 
 def session(address, state="Established"):
-    return {"address": address, "state": state, "last_reset_reason": "Hold Timer Expired"}
+    return {"address": address, "state": state, "last_reset": "Hold Timer Expired"}
 
 
 def route(prefix, next_hop, communities=(COMMUNITY,), installed=True):
@@ -95,6 +95,15 @@ def test_an_agreeing_cluster_has_no_difference_and_a_row_for_each_host_and_vm():
         ("web1", "node1", "announced", True),
         ("web10", "node2", "announced", True),
     ]
+
+
+def test_of_a_node_that_was_not_asked_or_gave_no_answer_nothing_is_concluded():
+    evidence = agreeing()
+    evidence["node1"] = {}
+    assert [found.what for found in verify_cluster(HOSTS, [ALPHA], evidence).differences] == ["gave no answer"]
+    report = verify_cluster(HOSTS, [ALPHA], evidence, asked={"node2", "rr1", "core"})
+    assert report.differences == ()
+    assert [row["host"] for row in report.hosts] == ["node2", "rr1", "core"]
 
 
 def test_a_difference_of_one_vm_does_not_mark_another_whose_name_begins_alike():
