@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
@@ -81,13 +82,13 @@ class Demo:
                 self.addresses[vm] = found["addresses"]
                 say(f"{vm} on {node}: {found['interface']} {' '.join(found['addresses'])}")
 
-    def read_record(self, node: str, vm: str) -> dict[str, object]:
+    def read_record(self, node: str, vm: str) -> dict[str, Any]:
         """What the node keeps of a VM's interface."""
         shown = self.lab.exec(node, ["sh", "-c", "cat /var/lib/vmcluster/interfaces/*.json"]).stdout
         decoder, at, found = json.JSONDecoder(), 0, {}
         while at < len(shown):
             record, end = decoder.raw_decode(shown, at)
-            found[record["spec"]["vm"]] = record["spec"]
+            found[record["vm"]] = record
             at = end + len(shown[end:]) - len(shown[end:].lstrip())
         return found[vm]
 
@@ -111,8 +112,11 @@ class Demo:
 
     def measure(self) -> None:
         with self.step("1000 packets a second between ext and web1 for 3 s, both directions") as say:
-            for line in self.lab.probe("ext", "web1", rate=1000, seconds=3).result().lines():
-                say(line)
+            probe = self.lab.probe("ext", "web1", rate=1000).start()
+            time.sleep(3)  # what is measured is a duration
+            for name, found in probe.result().directions.items():
+                say(f"{name:5} sent {found.sent}, lost {found.lost}, longest gap {found.longest_gap_ms:.1f} ms, "
+                    f"duplicates {found.duplicates}")
         with self.step("web1 crashes: its route leaves the core gateway's kernel") as say:
             address = self.addresses["web1"][0]
             self.lab.guest_kill("web1")
