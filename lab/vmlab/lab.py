@@ -103,6 +103,7 @@ class Lab:
 
     def start_hosts(self, names: Sequence[str], tell: Tell = be_silent) -> None:
         """Switch hosts on and wait until they are up."""
+        hosts.raise_inotify_limit()
         hosts.wait_until_up(self.state, {name: hosts.switch_on(self.state, name) for name in names}, tell)
 
     def down(self) -> None:

@@ -13,6 +13,7 @@ from vmlab import guests
 from vmlab.cli import parse_duration
 from vmlab.enter import command_prefix
 from vmlab.errors import LabError
+from vmlab.hosts import raise_inotify_limit
 from vmlab.roots import provide_folder
 from vmlab.state import (
     GuestRecord,
@@ -171,3 +172,12 @@ def test_a_guest_with_a_mistake_is_refused(wrong: dict[str, object]) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("500ms", 0.5), ("2m", 120), ("3", 3)])
 def test_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
+
+
+def test_the_limit_of_inotify_instances_is_raised_and_never_lowered(tmp_path: Path) -> None:
+    limit = tmp_path / "max_user_instances"
+    for found, wanted in (("128\n", 4096), ("4096\n", 4096), ("65536\n", 65536)):
+        limit.write_text(found)
+        raise_inotify_limit(limit)
+        assert int(limit.read_text()) == wanted
+    raise_inotify_limit(tmp_path / "absent")
