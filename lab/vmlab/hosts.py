@@ -34,8 +34,8 @@ POWER_OFF = signal.SIGRTMIN + 4  # what systemd takes for `systemctl poweroff`
 def raise_inotify_limit(limit: Path = INOTIFY_LIMIT, enough: int = INOTIFY_INSTANCES) -> None:
     """Let the machine's root have inotify instances for many hosts; a limit that is high enough stays.
 
-    A systemd takes five. Linux gives a user 128, all hosts of all labs count as one user, and a systemd that gets none ends
-    with 255 without a word.
+    A systemd takes five. Linux gives a user 128, all hosts of all labs count as one user, and a systemd that gets none
+    ends with 255 without a word.
     """
     with contextlib.suppress(OSError):  # read-only in some containers; then it may be high enough
         if int(limit.read_text()) < enough:
