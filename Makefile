@@ -18,7 +18,7 @@ venv: ## only .venv, from requirements-dev.txt
 	@$(PYTHON) tools/setup.py --venv
 
 demo: setup ## build an emulated data centre, run site.yml in it, attach VMs, reach them from outside
-	@$(BIN)/python tools/demo.py
+	@$(BIN)/python tools/demo.py $(if $(KEEP),--keep)
 
 lab-up: setup ## boot the emulated data centre and leave it running; see lab/README.md
 	@lab/lab up
