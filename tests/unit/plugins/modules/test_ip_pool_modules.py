@@ -97,30 +97,6 @@ def test_info_refuses_a_file_that_is_no_register(tmp_path):
     assert "is not a register of leases" in result["msg"]
 
 
-def ansible(module, check, options):
-    program = Path(sys.executable).with_name("ansible")
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_STDOUT_CALLBACK": "json",
-                   "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_PYTHON_INTERPRETER": sys.executable}
-    done = subprocess.run(
-        [str(program), "-i", "localhost,", "-c", "local", "localhost", "-m", f"vmcluster.network.{module}",
-         "-a", json.dumps(options), *(["--check"] if check else [])],
-        text=True, capture_output=True, env=environment, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]["localhost"]
-
-
-def test_ansible_carries_the_module_to_a_host_and_runs_it(path):
-    leases = [{"owner": f"alpha/vm{at}", "pool": "wide"} for at in range(1000)]
-    options = {"path": path, "pools": [{"name": "wide", "prefix": "10.0.0.0/8"}], "leases": leases}
-    predicted = ansible("ip_pool_alloc", True, options)
-    assert not os.path.exists(path)
-    first = ansible("ip_pool_alloc", False, options)
-    assert first["leases"] == predicted["leases"]
-    assert first["leases"][-1]["address"] == "10.0.3.232"
-    assert not ansible("ip_pool_alloc", False, options)["changed"]
-    assert ansible("ip_pool_info", False, {"path": path})["pools"][0]["in_use"] == 1000
-
-
 @pytest.mark.parametrize("module", [ip_pool_alloc, ip_pool_info])
 def test_the_documentation_has_every_option_as_the_module_takes_it(module):
     def plain(options, nested):
