@@ -67,7 +67,8 @@ class Node:
         self.playbook.write_text(PLAY)
         self.inventory = folder / "hosts.json"
         self.inventory.write_text(json.dumps({"all": {"hosts": {name: {
-            "ansible_connection": "lab_host", "ansible_python_interpreter": "/usr/bin/python3"}}}}))
+            "ansible_connection": "lab_host", "ansible_python_interpreter": "/usr/bin/python3",
+            "lab_timeout": 300}}}}))
 
     def attach(self, vms: Sequence[dict[str, Any]], looped: bool = False) -> float:
         """Seconds of the task that brings the node to these VMs: all in one call, or looped over."""
@@ -79,13 +80,13 @@ class Node:
             env={**playbook_environment(self.lab.name), **environment}, cwd=CHECKOUT, capture_output=True, text=True,
             check=False)
         if done.returncode:
-            raise SystemExit(done.stdout[-3000:] + done.stderr[-1000:])
+            told = [line.strip() for line in done.stdout.splitlines() if '"msg"' in line]
+            raise SystemExit("\n".join([f"{self.name}: attaching {len(vms)} VMs failed", *told, done.stderr[-1000:]]))
         task = json.loads(done.stdout)["plays"][0]["tasks"][1 if looped else 0]["task"]["duration"]
         return (datetime.fromisoformat(task["end"]) - datetime.fromisoformat(task["start"])).total_seconds()
 
-    def floor(self, vms: Sequence[dict[str, Any]]) -> tuple[float, float]:
-        """Seconds of `ip -batch` and of `vtysh -f` with the lines of these VMs, which are attached and then are not."""
-        self.attach(vms)
+    def keep_lines(self) -> None:
+        """Keep the lines that made what is attached now, for floor()."""
         self.lab.exec(self.name, ["sh", "-c", r"""
             cd /tmp && cat > lines.py <<'EOF'
 import glob, json
@@ -93,9 +94,12 @@ records = [json.load(open(path)) for path in sorted(glob.glob("/var/lib/vmcluste
 print("\n".join(line for phase in ("create", "configure") for record in records for line in record[phase]))
 EOF
             python3 lines.py > ip.lines; vtysh -c 'show running-config' | grep -E '^ip(v6)? route' > frr.lines"""])
-        self.attach([])
+
+    def floor(self) -> tuple[float, float]:
+        """Seconds of `ip -batch` and of `vtysh -f` with the kept lines, on a node that has no VMs, before and after."""
         told = self.lab.exec(self.name, ["bash", "-c", """
-            TIMEFORMAT=%R; time ip -batch /tmp/ip.lines; time vtysh -f /tmp/frr.lines > /tmp/frr.out"""], timeout=300)
+            TIMEFORMAT=%R; time ip -batch /tmp/ip.lines
+            time vtysh -f /tmp/frr.lines > /tmp/frr.out 2>&1"""], timeout=300)
         seconds = [float(word) for word in told.stderr.split()]
         self.attach([])
         return seconds[0], seconds[1]
@@ -115,10 +119,11 @@ def measure(node: Node, numbers: Sequence[int], runs: int) -> list[dict[str, flo
         vms = make_vms(number)
         floors, first, second, removal = [], [], [], []
         for _run in range(runs):
-            floors.append(node.floor(vms))
             first.append(node.attach(vms))
             second.append(node.attach(vms))
+            node.keep_lines()
             removal.append(node.attach([]))
+            floors.append(node.floor())
         floor = median([sum(each) for each in floors])
         call = median(first)
         figures.append({
@@ -150,13 +155,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=3, help="of which the median is taken (default 3)")
     parser.add_argument("--numbers", type=int, nargs="+", default=NUMBERS, help="of VMs (default 1 100 1000)")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="of the node (default all)")
     options = parser.parse_args()
     report: dict[str, Any] = {"runs": options.runs, "looped": LOOPED, "systems": {}}
-    for system, frr in SYSTEMS.items():
+    for system in options.systems:
         with tempfile.TemporaryDirectory() as folder, lab_of(system, Path(folder)) as node:
             figures = report["systems"][system] = measure(node, options.numbers, options.runs)
         print_table(
-            f"{frr} ({system}): seconds to attach VMs, median of {options.runs}; an empty call takes "
+            f"{SYSTEMS[system]} ({system}): seconds to attach VMs, median of {options.runs}; an empty call takes "
             f"{figures[0]['empty_call_s']:.2f}, a loop {figures[0]['loop_s_per_vm']:.2f} per VM (measured on {LOOPED})",
             list(COLUMNS.values()), [[each[key] for key in COLUMNS] for each in figures])
     write_report("bench_vm_iface", report)

@@ -60,7 +60,7 @@ hosts:
 """
 OPERATORS = ("ip route 192.0.2.0/24 blackhole", "ip route 198.51.100.0/24 10.20.0.1 tag 4711")
 INVENTORY = {"all": {"hosts": {node: {} for node in NODES}, "vars": {
-    "ansible_connection": "lab_host", "ansible_python_interpreter": "/usr/bin/python3"}}}
+    "ansible_connection": "lab_host", "ansible_python_interpreter": "/usr/bin/python3", "lab_timeout": 300}}}
 GATEWAY = {"ipv4": "10.255.255.1", "ipv6": "fe80::1", "mac": "02:56:4d:12:34:56"}
 RECORDS = "/var/lib/vmcluster/interfaces"
 
