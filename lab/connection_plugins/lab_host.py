@@ -26,8 +26,8 @@ options:
       - name: VMCLUSTER_LAB
     vars:
       - name: lab_name
-  timeout:
-    description: Seconds that one command may take.
+  command_timeout:
+    description: Seconds that one command may take. Ansible's own C(timeout) means the time to connect.
     default: 600
     type: int
     vars:
@@ -72,12 +72,12 @@ class Connection(ConnectionBase):
             return subprocess.run(
                 [*self._prefix(), *argv],
                 stderr=subprocess.PIPE,
-                timeout=self.get_option("timeout"),
+                timeout=self.get_option("command_timeout"),
                 check=False,
                 **streams,
             )
         except subprocess.TimeoutExpired as late:
-            host, limit = self.get_option("host"), self.get_option("timeout")
+            host, limit = self.get_option("host"), self.get_option("command_timeout")
             raise AnsibleConnectionFailure(f"{host}: the command did not end within {limit} s (lab_timeout)") from late
 
     @ensure_connect

@@ -11,6 +11,10 @@ from vmlab import Lab
 from vmlab.stories import unique_lab_name
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "lab: boots hosts of the lab; needs root and lab/requirements-apt.txt")
+
+
 @pytest.fixture(scope="module")
 def standard_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The standard topology, bare, for one test module; taken down whatever happens."""

@@ -87,3 +87,8 @@ def test_a_command_that_hangs_is_given_up(lab: Lab, inventory: Path) -> None:
     code, said = run_module(lab, inventory, "left", "ansible.builtin.raw", "sleep 60")
     assert code != 0
     assert "did not end within 2 s" in said
+
+
+def test_ansibles_own_timeout_is_for_connecting_and_ends_no_command(lab: Lab, inventory: Path) -> None:
+    code, said = run_module(lab, inventory, "left", "ansible.builtin.command", "sleep 2", ANSIBLE_TIMEOUT="1")
+    assert code == 0, said
