@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from typing import Any, FrozenSet, Iterable, List, Optional, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import apply
@@ -19,6 +20,8 @@ from ansible_collections.vmcluster.network.plugins.module_utils import apply
 SAVED_CONFIG = "/etc/frr/frr.conf"
 APPLY_TIMEOUT = 600  # seconds; 10,000 statics take about 9
 READ_TIMEOUT = 60
+SAVE_TIMEOUT = 60  # an interrupted `write memory` keeps FRR's writer busy until its child has ended
+SAVE_PAUSE = 0.3
 MASK = "********"
 
 # Which daemon takes a statement. vtysh drops statements of a daemon that does not run without a word (measured, 8.4
@@ -123,10 +126,16 @@ def apply_config(lines: Sequence[str]) -> List[str]:
 
 
 def save_config() -> None:
-    """Have FRR write its running configuration to /etc/frr/frr.conf."""
-    said = _feed(["-c", "write memory"])
-    if "[OK]" not in said and "saved" not in said.lower():
-        raise FrrError(f"vtysh: write memory: {said.strip()}")
+    """Have FRR write its running configuration to /etc/frr/frr.conf; waits while somebody else's writing is under
+    way."""
+    end = time.monotonic() + SAVE_TIMEOUT
+    while True:
+        said = _feed(["-c", "write memory"])
+        if "[OK]" in said:
+            return
+        if "already in progress" not in said or time.monotonic() > end:
+            raise FrrError(f"vtysh: write memory: {said.strip()}")
+        time.sleep(SAVE_PAUSE)
 
 
 def mask_secrets(text: str) -> str:
@@ -185,7 +194,11 @@ def _raise_refusals(lines: Sequence[str], said: str, state: str) -> List[str]:
             continue
         number = int(refused.group("number"))
         line = lines[number - 1].strip() if number <= len(lines) else "?"
-        refusals.append(f"`{line}`: {' '.join(pending) or refused.group('said')}")
+        if line.startswith("exit") and number > 1:
+            # The shell took the line before for one of an outer context, and left this one to do so.
+            refusals.append(f"`{lines[number - 2].strip()}`: % This does not belong in its context")
+        else:
+            refusals.append(f"`{line}`: {' '.join(pending) or refused.group('said')}")
         pending = []
     if any(text.startswith("%") for text in pending):
         refusals.append(" ".join(dict.fromkeys(pending)))

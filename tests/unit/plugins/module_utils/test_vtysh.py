@@ -33,6 +33,12 @@ def test_each_refused_line_is_named_with_what_frr_said(version):
     assert "- ip prefix-list VMC-A seq 20 permit 10.0.0.0/24 ge 8" in said
 
 
+def test_a_line_in_the_wrong_context_is_named_rather_than_the_end_of_that_context():
+    lines = ["router bgp 1", " address-family l2vpn evpn", "  no neighbor 10.0.0.1 send-community all", " exit-address-family"]
+    with pytest.raises(vtysh.FrrRefused, match="`no neighbor 10.0.0.1 send-community all`: % This does not belong"):
+        vtysh._raise_refusals(lines, "line 4: % Unknown command[28]:  exit-address-family\n", "")
+
+
 def test_what_is_no_refusal_is_a_hint():
     hint = "Graceful restart configuration changed, reset all peers to take effect"
     said = f"[84|mgmtd] sending configuration\n\n{hint}\n[84|mgmtd] done\n"
