@@ -2,7 +2,8 @@
 """Run ansible-test on a copy of this checkout: it wants a path that ends in ansible_collections/vmcluster/network.
 
     .venv/bin/python tools/run_ansible_test.py sanity
-    .venv/bin/python tools/run_ansible_test.py units --python default
+    .venv/bin/python tools/run_ansible_test.py units                      with every Python that is here
+    .venv/bin/python tools/run_ansible_test.py units --python 3.11        with this one
 
 The copy holds what the collection consists of: the files that git tracks or would add, less galaxy.yml's build_ignore.
 ansible-test's environments and downloads are kept in .cache/ansible-test, the user's home is not touched.
@@ -15,15 +16,17 @@ import configparser
 import fcntl
 import fnmatch
 import functools
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import ansible_test
+import setup
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,8 +81,6 @@ def write_pip_config() -> None:
 
 def write_get_pip() -> None:
     """Put our get_pip.py where the running ansible-test keeps the script it would download."""
-    import ansible_test
-
     settings = Path(ansible_test.__file__).parent / "_internal" / "python_requirements.py"
     versions = re.findall(r"\bpip='([0-9.]+)'", settings.read_text(encoding="utf-8"))
     cache = HOME / ".ansible" / "test" / "cache"
@@ -88,39 +89,93 @@ def write_get_pip() -> None:
         shutil.copyfile(ROOT / "tools" / "get_pip.py", cache / f"get_pip_{version.replace('.', '_')}.py")
 
 
-def find_pythons() -> Iterator[str]:
-    """Yield folders with a working python3.N, as PATH's own may be a shim that starts one version only."""
+def search_path() -> str:
+    """Return PATH, with .venv first, and pyenv's Pythons before the shims that start only one of them."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for folder in sorted(versions.glob("3.*/bin")):
-        yield str(folder)
+    folders = [str(VENV_BIN), *map(str, sorted(versions.glob("3.*/bin"))), os.environ["PATH"]]
+    return os.pathsep.join(folders)
 
 
-def run(arguments: list[str]) -> int:
-    """Run ansible-test with these arguments on a fresh copy, and return its exit code."""
-    reports = REPORTS / arguments[0]
-    environment = dict(os.environ, HOME=str(HOME), XDG_CONFIG_HOME=str(HOME / ".config"))
-    environment["PATH"] = os.pathsep.join([str(VENV_BIN), *find_pythons(), os.environ["PATH"]])
-    with tempfile.TemporaryDirectory(prefix="vmcluster-") as folder:
-        collection = Path(folder) / "ansible_collections" / "vmcluster" / "network"
-        collection.mkdir(parents=True)
-        copy_collection(collection)
-        command = [sys.executable, str(VENV_BIN / "ansible-test"), *arguments]
-        done = subprocess.run(command, cwd=collection, env=environment, stdin=subprocess.DEVNULL, check=False)
-        shutil.rmtree(reports, ignore_errors=True)
-        made = collection / "tests" / "output" / "junit"
-        if made.is_dir():
-            shutil.copytree(made, reports)
-    return done.returncode
+def run_sanity(collection: Path, options: list[str]) -> int:
+    """Run the sanity tests; those that look at every Python find them on PATH."""
+    return run_ansible_test(collection, "sanity", *options)
+
+
+def run_units(collection: Path, options: list[str]) -> int:
+    """Run the unit tests, unless options say otherwise with every Python that is here; all of them, whatever fails."""
+    if options:
+        return run_ansible_test(collection, "units", *options)
+    codes = [run_ansible_test(collection, "units", "--python", version, "--python-interpreter", str(python))
+             for version, python in sorted(make_unit_pythons().items())]
+    return max(codes)
+
+
+def run_ansible_test(collection: Path, *arguments: str) -> int:
+    """Run ansible-test in a copy of the collection, and return its exit code."""
+    environment = dict(os.environ, PATH=search_path(), HOME=str(HOME), XDG_CONFIG_HOME=str(HOME / ".config"))
+    command = [sys.executable, str(VENV_BIN / "ansible-test"), *arguments]
+    return subprocess.run(command, cwd=collection, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def make_unit_pythons() -> dict[str, Path]:
+    """Return for each Python version that ansible-test knows and this machine has one that unit tests can run with."""
+    from ansible_test._util.target.common import constants
+
+    pythons = {}
+    for version in (*constants.REMOTE_ONLY_PYTHON_VERSIONS, *constants.CONTROLLER_PYTHON_VERSIONS):
+        own = version == f"{sys.version_info.major}.{sys.version_info.minor}"
+        base = sys.executable if own else shutil.which(f"python{version}", path=search_path())
+        if base:
+            controller = version in constants.CONTROLLER_PYTHON_VERSIONS
+            pythons[version] = Path(base) if own else make_unit_venv(version, base, controller)
+    return pythons
+
+
+def make_unit_venv(version: str, base: str, controller: bool) -> Path:
+    """Return the Python of a kept environment that holds what unit tests need; ansible itself comes from .venv."""
+    data = Path(ansible_test.__file__).parent / "_data" / "requirements"
+    lists = [data / "units.txt", ROOT / "tests" / "unit" / "requirements.txt"]
+    lists += [data / "ansible.txt"] if controller else []
+    wanted = hashlib.sha256(b"\n".join(path.read_bytes() for path in lists)).hexdigest()
+    folder = HOME / f"unit-python{version}"
+    python, stamp = folder / "bin" / "python", folder / ".stamp"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return python
+    environment = setup.uv_environment(Path(sys.executable))
+    requirements = [part for path in lists for part in ("--requirement", str(path))]
+    for arguments in (["venv", "--clear", "--python", base, str(folder)],
+                      ["pip", "install", "--python", str(python), *requirements]):
+        subprocess.run([str(VENV_BIN / "uv"), *arguments, "--quiet"], env=environment, check=True)
+    stamp.write_text(wanted, encoding="utf-8")
+    return python
 
 
 def main() -> int:
-    """One ansible-test at a time in a checkout: they share environments."""
+    """Run one ansible-test at a time in a checkout, as they share environments, and keep its reports."""
+    commands = {"sanity": run_sanity, "units": run_units}
+    if len(sys.argv) < 2 or sys.argv[1] not in commands:
+        print(f"usage: run_ansible_test.py {'|'.join(commands)} [OPTION...]", file=sys.stderr)
+        return 2
+    command, options = sys.argv[1], sys.argv[2:]
     HOME.mkdir(parents=True, exist_ok=True)
-    with open(HOME / "lock", "w", encoding="utf-8") as lock:
+    with open(HOME / "lock", "w", encoding="utf-8") as lock, tempfile.TemporaryDirectory(prefix="vmcluster-") as folder:
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_pip_config()
         write_get_pip()
-        return run(sys.argv[1:])
+        collection = Path(folder) / "ansible_collections" / "vmcluster" / "network"
+        collection.mkdir(parents=True)
+        copy_collection(collection)
+        code = commands[command](collection, options)
+        keep_reports(collection, REPORTS / command)
+    return code
+
+
+def keep_reports(collection: Path, reports: Path) -> None:
+    """Copy the JUnit files of a run to where they outlive the copy of the collection."""
+    shutil.rmtree(reports, ignore_errors=True)
+    made = collection / "tests" / "output" / "junit"
+    if made.is_dir():
+        shutil.copytree(made, reports)
 
 
 if __name__ == "__main__":

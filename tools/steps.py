@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "reports"
 BIN = Path(sys.executable).parent
+UNIT_TESTS = ("tests/unit", "tests/project")
 SCENARIOS = ROOT / "extensions" / "molecule"
 
 
@@ -71,8 +72,9 @@ def lint_steps() -> Iterator[Step]:
 
 def test_steps() -> Iterator[Step]:
     """Yield what runs the code on this machine, without a lab."""
-    yield pytest_step("unit", "test", "here", "tests/unit", "tests/project")
-    for command, options in (("sanity", ("--junit",)), ("units", ("--venv",))):
+    yield pytest_step("unit", "test", "here", *UNIT_TESTS, "-m", "not alone")
+    yield pytest_step("unit-alone", "test", "alone", *UNIT_TESTS, "-m", "alone", may_be_empty=True)
+    for command, options in (("sanity", ("--junit",)), ("units", ())):
         yield Step(f"ansible-test-{command}", "test", "here", script("run_ansible_test.py", command, *options),
                    REPORTS / "ansible-test" / command, timeout=900)
 

@@ -10,7 +10,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
-PLANNED = sorted(path.stem for path in (ROOT / "playbooks" / "vars").glob("*.yml"))
+PLANNED = [role for role in ROLES if (ROOT / "playbooks" / "vars" / f"{role}.yml").exists()]
 PLAYBOOK = """
 - hosts: nodes:route_reflectors:core_gateways
   gather_facts: false
