@@ -155,7 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=3, help="of which the median is taken (default 3)")
     parser.add_argument("--numbers", type=int, nargs="+", default=NUMBERS, help="of VMs (default 1 100 1000)")
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="of the node (default all)")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="of the node (all)")
     options = parser.parse_args()
     report: dict[str, Any] = {"runs": options.runs, "looped": LOOPED, "systems": {}}
     for system in options.systems:
