@@ -44,15 +44,17 @@ POOLS = {
     "IPv6 /64, 32767 holes": ("2001:db8::/64", 65534),
 }
 
-# A process that leases and releases for some seconds, and prints how often, and the longest wait in seconds.
+# A process that waits until all are there, leases and releases for some seconds, and prints how often, and the longest
+# wait in seconds.
 WORKER = """
 import sys, time
-sys.argv = ["", *sys.argv[1:]]
 from ansible_collections.vmcluster.network.plugins.module_utils.ip_pool_plan import answer_request
 from ansible_collections.vmcluster.network.plugins.module_utils.ip_pool_request import read_request
 from ansible_collections.vmcluster.network.plugins.module_utils.ip_pool_sqlite import open_register
-register, end, calls, longest = open_register(sys.argv[1]), float(sys.argv[3]), 0, 0
-time.sleep(max(0, float(sys.argv[4]) - time.time()))
+register, calls, longest = open_register(sys.argv[1]), 0, 0
+print("ready", flush=True)
+sys.stdin.readline()
+end = time.time() + float(sys.argv[3])
 while time.time() < end:
     lease = {"owner": "w%s/%d" % (sys.argv[2], calls % 50), "pool": "p"}
     lease["state"] = "absent" if calls // 50 % 2 else "present"
@@ -168,12 +170,17 @@ def bench_processes(folder: Path, duration: float = 4) -> Iterator[dict[str, Any
         path = Path(tempfile.mkdtemp(dir=folder)) / "leases.sqlite"
         with contextlib.closing(open_register(str(path))) as register:
             ask(register, [], [{"name": "p", "prefix": "10.0.0.0/16"}])
-        start = time.time() + 1 + count * 0.15
         running = [
             subprocess.Popen(
-                [sys.executable, "-c", WORKER, str(path), str(number), str(start + duration), str(start)],
-                text=True, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(COLLECTIONS)})
+                [sys.executable, "-c", WORKER, str(path), str(number), str(duration)],
+                text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": str(COLLECTIONS)})
             for number in range(count)]
+        for process in running:
+            process.stdout.readline()
+        for process in running:
+            process.stdin.write("go\n")
+            process.stdin.flush()
         told = [process.communicate()[0].split() for process in running]
         assert not any(process.returncode for process in running)
         with contextlib.closing(open_register(str(path))) as register:
