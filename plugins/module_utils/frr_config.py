@@ -1,3 +1,4 @@
+# -*- coding: utf-8 -*-
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plan the delta between a running FRR configuration and the statements wanted, touching only what is ours.
@@ -15,27 +16,30 @@ from __future__ import annotations
 
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Sequence, Set, Tuple
 
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_list import missing_entries, surplus_entries
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_statements import (
-    Flavour,
     Named,
     Path,
     Statement,
-    canonical_line,
     canonical_path,
-    flavour_of,
     is_default,
     key_of,
     kind_of,
     named_of,
-    parse_config,
     removal_of,
     render,
-    sequence_of,
 )
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import (
     StaticPlan,
     parse_static_route,
     plan_static_routes,
+)
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_text import (
+    Config,
+    ConfigError,
+    check_asn,
+    indented,
+    read_config,
 )
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 
@@ -45,35 +49,12 @@ LISTS = frozenset(("ip prefix-list", "ipv6 prefix-list", "bgp community-list", "
 HIDDEN_WHEN_EMPTY = frozenset(("address-family", "interface", "vrf", "bfd"))
 
 
-class ConfigError(ValueError):
-    """The wanted configuration cannot be had on this FRR; the message says why and what to do."""
-
-
 class ConfigPlan(NamedTuple):
     """steps: what to write, in order. kept: our names that nobody wants any more and that a statement which is not ours
     still refers to: they stay until that is gone."""
 
     steps: Tuple[Step, ...]
     kept: Tuple[str, ...]
-
-
-class Config(NamedTuple):
-    """A configuration, indexed. contexts: canonical path -> canonical line -> statement, in order."""
-
-    statements: Tuple[Statement, ...]
-    contexts: Dict[Path, Dict[str, Statement]]
-    flavour: Flavour
-
-
-def read_config(text: str) -> Config:
-    """Index a configuration's text."""
-    statements = parse_config(text)
-    contexts: Dict[Path, Dict[str, Statement]] = {(): {}}
-    paths: Dict[Path, Path] = {}
-    for statement in statements:
-        path = paths.setdefault(statement.path, canonical_path(statement.path))
-        contexts.setdefault(path, {})[canonical_line(statement.path, statement.line)] = statement
-    return Config(tuple(statements), contexts, flavour_of(statements))
 
 
 def plan_config(found_text: str, wanted_text: str, prefix: str = "", tags: Iterable[int] = ()) -> ConfigPlan:
@@ -103,21 +84,6 @@ def _check_wanted(found: Config, wanted: Config) -> None:
         ):
             raise ConfigError(f"`{statement.line}`: neighbours belong to module frr_neighbor")
     check_asn(found, [statement.line for statement in wanted.statements if not statement.path])
-
-
-def check_asn(found: Config, headings: Iterable[str]) -> None:
-    """Raise ConfigError when a wanted `router bgp ASN …` meets another AS running in the same VRF."""
-    running = {
-        tuple(line.split()[3:]): line.split()[2] for line in found.contexts[()] if line.startswith("router bgp ")
-    }
-    for heading in headings:
-        words = heading.split()
-        if words[:2] == ["router", "bgp"] and len(words) > 2:
-            other = running.get(tuple(words[3:]), words[2])
-            if other != words[2]:
-                raise ConfigError(
-                    f"`{heading}` is wanted, and BGP runs on this host with AS {other}: FRR has one AS per VRF. Take "
-                    f"`router bgp {' '.join([other, *words[3:]])}` away yourself if nobody needs it, or use AS {other}")
 
 
 def _owned_statics(wanted: Config, tags: FrozenSet[int]) -> List[str]:
@@ -168,8 +134,7 @@ class _Planner:
         """New entries of prefix-, community- and as-path lists."""
         steps = []
         for named in self._wanted_of(LISTS):
-            entries = [line for line in self.wanted.contexts[()] if _names(line, named)]
-            missing = self._missing_entries(named, entries)
+            missing = missing_entries(self._found_entries(named), self._wanted_entries(named))
             if missing:
                 steps.append(self._step((), f"{named.kind} {named.name}", (), missing, _entries_missing(len(missing))))
         return steps
@@ -226,36 +191,6 @@ class _Planner:
             "entry is missing", f"route-map {name}", (), (heading, *[f" {line}" for line in lines]), tuple(commands)
         )
 
-    def _missing_entries(self, named: Named, entries: Sequence[str]) -> List[str]:
-        """Return a list's entries to write. Where all entries have one action their order means nothing, so they are
-        compared as a set and a new one takes a free number; else number and content count both."""
-        wanted = [self.wanted.contexts[()][entry] for entry in entries]
-        found = self.found_names.get(named, [])
-        if self._is_ordered(named):
-            there = {(sequence_of(statement.line), canonical_line((), statement.line)) for statement in found}
-            numbered = list(zip(_sequences(wanted), wanted))
-            return [_numbered(statement.line, number) for number, statement in numbered
-                    if (number, canonical_line((), statement.line)) not in there]
-        missing = [
-            statement for statement in wanted if canonical_line((), statement.line) not in self.found.contexts[()]
-        ]
-        taken = {sequence_of(statement.line) for statement in found}
-        free = max([number for number in taken if number] or [0]) // 5 * 5
-        lines = []
-        for statement in missing:
-            number = sequence_of(statement.line)
-            if number is not None and number in taken:
-                free += 5
-                lines.append(_numbered(statement.line, free))
-            else:
-                lines.append(statement.line)
-        return lines
-
-    def _is_ordered(self, named: Named) -> bool:
-        texts = [f" {statement.line} " for statement in self.found_names.get(named, [])]
-        texts += [f" {line} " for line in self.wanted.contexts[()] if _names(line, named)]
-        return any(" deny " in text for text in texts) and any(" permit " in text for text in texts)
-
     # --- what goes
 
     def removals(self) -> List[Step]:
@@ -305,25 +240,14 @@ class _Planner:
         for named, statements in self.found_names.items():
             if named not in self.wanted_names or not self._is_ours(named) or named.kind == "bfd profile":
                 continue
-            surplus = [
-                statement for statement in statements if not statement.path and self._is_surplus_entry(named, statement)
-            ]
+            lines = [statement.line for statement in statements if not statement.path]
+            if named.kind == "route-map":
+                surplus = [line for line in lines if not self._heading_wanted(canonical_path((line,)))]
+            else:
+                surplus = surplus_entries(lines, self._wanted_entries(named))
             if surplus:
-                steps.append(self._removal((), [statement.line for statement in surplus], "not wanted any more"))
+                steps.append(self._removal((), surplus, "not wanted any more"))
         return steps
-
-    def _is_surplus_entry(self, named: Named, statement: Statement) -> bool:
-        top = self.wanted.contexts[()]
-        if named.kind == "route-map":
-            return not self._heading_wanted(canonical_path((statement.line,)))
-        canonical = canonical_line((), statement.line)
-        if not self._is_ordered(named) or canonical not in top:
-            return canonical not in top
-        wanted = [top[line] for line in top if _names(line, named)]
-        numbered = {(number, canonical_line((), entry.line)) for number, entry in zip(_sequences(wanted), wanted)}
-        number = sequence_of(statement.line)
-        replaced_in_place = number in {wanted_number for wanted_number, _entry in numbered}
-        return (number, canonical) not in numbered and not replaced_in_place
 
     def _whole_removal(self, named: Named) -> Step:
         statements = self.found_names[named]
@@ -341,6 +265,12 @@ class _Planner:
     def _wanted_of(self, kinds: FrozenSet[str]) -> List[Named]:
         names = (named_of(statement) for statement in self.wanted.statements)
         return [named for named in dict.fromkeys(names) if named and named.kind in kinds and named in self.wanted_names]
+
+    def _found_entries(self, named: Named) -> List[str]:
+        return [statement.line for statement in self.found_names.get(named, [])]
+
+    def _wanted_entries(self, named: Named) -> List[str]:
+        return [statement.line for statement in self.wanted.contexts[()].values() if named_of(statement) == named]
 
     def _is_ours(self, named: Named) -> bool:
         return bool(self.prefix) and named.name.startswith(self.prefix)
@@ -441,36 +371,12 @@ class _Planner:
         return Step(why, thing, indented(path, lines), indented(path, ()), tuple(commands))
 
 
-def indented(path: Path, lines: Sequence[str]) -> Tuple[str, ...]:
-    """Return lines under the headings of their contexts, as a diff shows them."""
-    headings = [" " * depth + heading for depth, heading in enumerate(path)]
-    return tuple(headings + [" " * len(path) + line for line in lines])
-
-
 def _names(line: str, named: Named) -> bool:
     return named_of(Statement((), line)) == named
 
 
 def _is_negation(named: Named, wanted: Config) -> bool:
     return f"no {named.kind} {named.name}" in wanted.contexts[()]
-
-
-def _sequences(entries: "Sequence[Statement]") -> List[int]:
-    """Number entries as FRR does: those without a number get the next multiple of five."""
-    numbers: List[int] = []
-    for entry in entries:
-        given = sequence_of(entry.line)
-        numbers.append(given if given is not None else (max([0, *numbers]) // 5 + 1) * 5)
-    return numbers
-
-
-def _numbered(line: str, number: int) -> str:
-    words = line.split()
-    if "description" in words[:4]:
-        return line
-    at = 3 if words[1] == "prefix-list" else 4
-    rest = words[at + 2:] if words[at] == "seq" else words[at:]
-    return " ".join([*words[:at], "seq", str(number), *rest])
 
 
 def _title(path: Path) -> str:

@@ -1,3 +1,4 @@
+# -*- coding: utf-8 -*-
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """FRR static routes (`ip route`, `ipv6 route`), owned by their tag: parse them, and plan which come and which go."""

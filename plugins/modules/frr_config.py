@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# -*- coding: utf-8 -*-
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
@@ -130,7 +131,8 @@ from typing import Any, Dict, List, Sequence
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmcluster.network.plugins.module_utils import frr_delta, vtysh
 from ansible_collections.vmcluster.network.plugins.module_utils.apply import ApplyError
-from ansible_collections.vmcluster.network.plugins.module_utils.frr_config import ConfigError, plan_config
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_config import plan_config
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_text import ConfigError
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step, diff_of, reasons_of
 
 ARGUMENTS: Dict[str, Any] = {

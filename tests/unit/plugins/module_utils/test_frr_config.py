@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmcluster.network.plugins.module_utils.frr_config import ConfigError, plan_config
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_config import plan_config
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_delta import lines_of
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_text import ConfigError
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import diff_of
 
 DATA = Path(__file__).parents[2] / "frr"
@@ -210,6 +211,6 @@ def test_a_route_of_ours_that_the_operator_made_is_refused():
 @pytest.mark.alone
 def test_a_node_with_ten_thousand_statics_is_compared_in_a_second():
     statics = "\n".join(f"ip route 10.{n >> 8}.{n & 255}.1/32 v{n}_net0 tag 770" for n in range(10000))
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert written((DATA / "10.3" / "everything.conf").read_text() + statics, everything(), tags=[773]) == []
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vmcluster.network.plugins.module_utils import frr_neighbor_input
-from ansible_collections.vmcluster.network.plugins.module_utils.frr_config import ConfigError
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_delta import lines_of
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_neighbor import NeighborError, plan_neighbors
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_neighbor_input import ARGUMENTS, check_options
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_text import ConfigError
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import diff_of
 
 DATA = Path(__file__).parents[2] / "frr"

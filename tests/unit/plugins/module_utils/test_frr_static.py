@@ -87,6 +87,6 @@ def test_a_wanted_line_must_be_a_route_of_ours(line):
 )
 def test_ten_thousand_routes_are_compared_in_well_under_a_second(line):
     routes = [line.format(number >> 8, number & 255, number) for number in range(10000)]
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert plan_static_routes(routes, routes, TAGS) == ((), (), ())
-    assert time.perf_counter() - begin < 0.9
+    assert time.process_time() - begin < 0.9
