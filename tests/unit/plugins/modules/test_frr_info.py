@@ -1,0 +1,50 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What systemctl and vtysh print, read as what a host has of FRR."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vmcluster.network.plugins.modules.frr_info import read_answers, read_unit
+
+DEBIAN_12 = """FRRouting 8.4.4 (rr1) on Linux(6.1.0).
+Copyright 1996-2005 Kunihiro Ishiguro, et al.
+Building configuration...
+
+Current configuration:
+!
+frr version 8.4.4
+service integrated-vtysh-config
+!
+end
+ zebra bgpd watchfrr staticd bfdd
+"""
+
+
+def test_version_and_daemons_are_read():
+    assert read_answers(DEBIAN_12) == {
+        "version": "8.4.4", "daemons": ["bfdd", "bgpd", "staticd", "watchfrr", "zebra"], "integrated_config": True}
+
+
+def test_a_configuration_in_several_files_is_seen():
+    shown = DEBIAN_12.replace("service integrated", "no service integrated")
+    assert read_answers(shown)["integrated_config"] is False
+
+
+def test_a_development_version_is_read_as_far_as_it_is_a_number():
+    assert read_answers(DEBIAN_12.replace("FRRouting 8.4.4", "FRRouting 10.5-dev"))["version"] == "10.5"
+
+
+def test_an_frr_that_does_not_answer_has_neither_version_nor_daemons():
+    assert read_answers("") == {"version": "", "daemons": [], "integrated_config": True}
+
+
+@pytest.mark.parametrize(("shown", "active", "enabled"), [
+    ("ActiveState=active\nUnitFileState=enabled\n", True, True),
+    ("ActiveState=inactive\nUnitFileState=disabled\n", False, False),
+    ("ActiveState=inactive\nUnitFileState=\n", False, False),
+    ("", False, False),
+])
+def test_the_unit_is_read(shown, active, enabled):
+    assert read_unit(shown) == {"active": active, "enabled": enabled}
