@@ -91,6 +91,7 @@ def test_every_step_has_a_name_of_its_own_and_a_lab_name_that_fits():
     assert all(len(step.environment.get("VMCLUSTER_LAB", "")) <= 16 for step in steps)
 
 
+@pytest.mark.alone
 def test_setting_up_again_does_nothing_and_takes_less_than_a_second():
     began = time.monotonic()
     done = subprocess.run([sys.executable, setup.__file__, "--venv"], stdout=subprocess.PIPE, text=True, check=True)
