@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ class Demo:
     def read_record(self, node: str, vm: str) -> dict[str, Any]:
         """What the node keeps of a VM's interface."""
         shown = self.lab.exec(node, ["sh", "-c", "cat /var/lib/vmcluster/interfaces/*.json"]).stdout
-        decoder, at, found = json.JSONDecoder(), 0, {}
+        decoder, at = json.JSONDecoder(), 0
+        found: dict[str, dict[str, Any]] = {}
         while at < len(shown):
             record, end = decoder.raw_decode(shown, at)
             found[record["vm"]] = record
@@ -97,10 +99,12 @@ class Demo:
             for vm, addresses in self.addresses.items():
                 for address in addresses:
                     seconds = wait_until(
-                        lambda address=address: not self.lab.exec(
-                            "ext", ["ping", "-c1", "-W1", "-n", address], check=False).returncode,
-                        20, f"{vm} answers at {address}")
+                        partial(self.answers, address), 20, f"{vm} answers at {address}")
                     say(f"{vm:18} {address:24} answers after {seconds:.2f} s")
+
+    def answers(self, address: str) -> bool:
+        ping = ["ping", "-c1", "-W1", "-n", address]
+        return self.lab.exec("ext", ping, check=False).returncode == 0
 
     def verify(self) -> None:
         with self.step("verify_cluster.yml: register, nodes, reflectors and core gateway agree") as say:
