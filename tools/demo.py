@@ -111,7 +111,7 @@ class Demo:
             self.play("playbooks/verify_cluster.yml", "-e", f"verify_report={REPORT}")
             report = json.loads(REPORT.read_text(encoding="utf-8"))
             for host in report["hosts"]:
-                say(f"{host['host']:8} {host['sessions']}/{host['sessions_expected']} sessions, {host['routes']} VM routes")
+                say("{host:8} {sessions}/{sessions_expected} sessions, {routes} VM routes".format(**host))
             say(f"{len(report['vms'])} VMs, {len(report['differences'])} differences; {REPORT.relative_to(ROOT)}")
 
     def measure(self) -> None:

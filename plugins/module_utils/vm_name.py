@@ -30,7 +30,7 @@ _HASH_LENGTH = 6
 def check_vm_name(name: str) -> Optional[str]:
     """Return what is wrong with a VM's name and what to do, or None when it can be used.
 
-    Allowed are letters, digits, `_` and `-`, first a letter or digit: these are safe in sysctl paths, nftables and FRR's CLI.
+    Allowed are letters, digits, `_` and `-`, first a letter or digit: safe in sysctl paths, nftables and FRR's CLI.
     """
     if not name:
         return "is empty: give the VM a name"
@@ -46,9 +46,9 @@ def check_vm_name(name: str) -> Optional[str]:
 def interface_name(vm: str, nic: int = 0) -> Tuple[str, Optional[str]]:
     """Return (name, altname) of a VM's interface on its node; altname is None when the full name fits.
 
-    The full name is `<vm>_net<nic>`. Where it is longer than 15 characters, the name is the VM's first characters, `-`, and
-    6 base32 characters of the SHA-256 of the VM's name (30 bits), so that all NICs of a VM look alike; the altname is the
-    full name. Two VMs may shorten alike; `cluster_plan` looks for that.
+    The full name is `<vm>_net<nic>`. Where it is longer than 15 characters, the name is the VM's first characters, `-`,
+    and 6 base32 characters of the SHA-256 of the VM's name (30 bits), so that all NICs of a VM look alike; the altname
+    is the full name. Two VMs may shorten alike; `cluster_plan` looks for that.
     """
     suffix = f"_net{nic}"
     full = vm + suffix

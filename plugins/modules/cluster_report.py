@@ -33,8 +33,8 @@ options:
     required: true
   asked:
     description:
-      - The hosts that were asked. Those of the plan that were not, as with C(--limit), are not looked for; those that were
-        and gave no answer are a difference. Without it, all of the plan were.
+      - The hosts that were asked. Those of the plan that were not, as with C(--limit), are not looked for; those that
+        were and gave no answer are a difference. Without it, all of the plan were.
     type: list
     elements: str
   leases:

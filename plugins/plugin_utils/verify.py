@@ -90,8 +90,8 @@ def verify_cluster(
 ) -> Report:
     """Return every difference between plan and evidence, and the tables of hosts and VMs.
 
-    A host that was asked (None: all) and has no evidence is a difference; of what such a host and one that was not asked
-    may carry nothing is concluded. A VM whose interface has no carrier (its hypervisor has
+    A host that was asked (None: all) and has no evidence is a difference; nothing is concluded of what such a host, or
+    one that was not asked, may carry. A VM whose interface has no carrier (its hypervisor has
     not started it) ought to be announced nowhere, and is shown as waiting.
     """
     by_cluster = {cluster.name: cluster for cluster in clusters}

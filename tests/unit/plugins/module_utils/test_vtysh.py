@@ -34,7 +34,8 @@ def test_each_refused_line_is_named_with_what_frr_said(version):
 
 
 def test_a_line_in_the_wrong_context_is_named_rather_than_the_end_of_that_context():
-    lines = ["router bgp 1", " address-family l2vpn evpn", "  no neighbor 10.0.0.1 send-community all", " exit-address-family"]
+    statement = "  no neighbor 10.0.0.1 send-community all"
+    lines = ["router bgp 1", " address-family l2vpn evpn", statement, " exit-address-family"]
     with pytest.raises(vtysh.FrrRefused, match="`no neighbor 10.0.0.1 send-community all`: % This does not belong"):
         vtysh._raise_refusals(lines, "line 4: % Unknown command[28]:  exit-address-family\n", "")
 
