@@ -14,10 +14,9 @@ description:
   - The pid of the host's init is read anew for every command, as a reboot changes it.
 options:
   host:
-    description: Name of the host in the lab.
-    default: inventory_hostname
+    description: Name of the host in the lab; by default that of the inventory, or the one a task is delegated to.
+    default: ""
     vars:
-      - name: inventory_hostname
       - name: lab_host
   lab:
     description: Name of the lab. By default the one that C(lab/lab) without C(--name) works on.
@@ -60,10 +59,14 @@ class Connection(ConnectionBase):
         self._connected = True
         return self
 
+    def _host(self) -> str:
+        # Not the variable inventory_hostname: in a delegated task that is still the host which delegates.
+        return str(self.get_option("host") or self._play_context.remote_addr)
+
     def _prefix(self) -> list[str]:
         """The words that put a command into the host as it is now; says which command to run when it isn't there."""
         try:
-            return host_prefix(LabState(self.get_option("lab") or default_lab_name()), self.get_option("host"))
+            return host_prefix(LabState(self.get_option("lab") or default_lab_name()), self._host())
         except LabError as error:
             raise AnsibleConnectionFailure(str(error)) from error
 
@@ -77,8 +80,10 @@ class Connection(ConnectionBase):
                 **streams,
             )
         except subprocess.TimeoutExpired as late:
-            host, limit = self.get_option("host"), self.get_option("command_timeout")
-            raise AnsibleConnectionFailure(f"{host}: the command did not end within {limit} s (lab_timeout)") from late
+            limit = self.get_option("command_timeout")
+            raise AnsibleConnectionFailure(
+                f"{self._host()}: the command did not end within {limit} s (lab_timeout)"
+            ) from late
 
     @ensure_connect
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:

@@ -92,3 +92,25 @@ def test_a_command_that_hangs_is_given_up(lab: Lab, inventory: Path) -> None:
 def test_ansibles_own_timeout_is_for_connecting_and_ends_no_command(lab: Lab, inventory: Path) -> None:
     code, said = run_module(lab, inventory, "left", "ansible.builtin.command", "sleep 2", ANSIBLE_TIMEOUT="1")
     assert code == 0, said
+
+
+def test_a_delegated_task_runs_on_the_host_it_is_delegated_to(lab: Lab, inventory: Path) -> None:
+    play = inventory.with_name("play.yml")
+    play.write_text("""
+- hosts: left
+  gather_facts: false
+  tasks:
+    - ansible.builtin.command: uname -n
+      delegate_to: "{{ item }}"
+      loop: [right, left]
+      register: told
+    - ansible.builtin.assert:
+        that: told.results | map(attribute='stdout') == ['right', 'left']
+""")
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(play)],
+        capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL,
+        env={**os.environ, "VMCLUSTER_LAB": lab.name,
+             "ANSIBLE_CONNECTION_PLUGINS": str(CHECKOUT / "lab" / "connection_plugins")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
