@@ -65,6 +65,11 @@ daemons_file:
   returned: always
   type: str
   sample: "bgpd=yes\n"
+turns_forwarding_off:
+  description: Whether the saved configuration makes FRR turn the kernel's forwarding off when it starts.
+  returned: always
+  type: bool
+  sample: false
 version:
   description: Version that runs; empty when none does.
   returned: always
@@ -89,6 +94,7 @@ from typing import Any, Dict, List
 from ansible.module_utils.basic import AnsibleModule
 
 DAEMONS_FILE = "/etc/frr/daemons"
+SAVED_CONFIG = "/etc/frr/frr.conf"
 ARGUMENTS: Dict[str, Any] = {"packages": {"type": "list", "elements": "str", "default": []}}
 # What vtysh keeps for itself, such as where it saves, is shown with any daemon's configuration.
 QUESTIONS = ("show version", "show running-config bfdd", "show daemons")
@@ -101,6 +107,7 @@ def read(module: AnsibleModule) -> Dict[str, Any]:
         "installed": bool(module.get_bin_path("vtysh")),
         "missing_packages": find_missing(module, module.params["packages"]),
         "daemons_file": read_file(DAEMONS_FILE),
+        "turns_forwarding_off": turns_forwarding_off(read_file(SAVED_CONFIG)),
         **read_unit(ask(module, "systemctl", "show", "frr", "--property=ActiveState,UnitFileState")),
         **read_answers(ask(module, "vtysh", *(word for question in QUESTIONS for word in ("-c", question)))),
     }
@@ -122,6 +129,11 @@ def read_file(path: str) -> str:
             return stream.read()
     except FileNotFoundError:
         return ""
+
+
+def turns_forwarding_off(saved: str) -> bool:
+    """Tell whether a saved configuration has a statement that does so."""
+    return any(line in ("no ip forwarding", "no ipv6 forwarding") for line in saved.splitlines())
 
 
 def read_unit(shown: str) -> Dict[str, bool]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmcluster.network.plugins.modules.frr_info import read_answers, read_unit
+from ansible_collections.vmcluster.network.plugins.modules.frr_info import read_answers, read_unit, turns_forwarding_off
 
 DEBIAN_12 = """FRRouting 8.4.4 (rr1) on Linux(6.1.0).
 Copyright 1996-2005 Kunihiro Ishiguro, et al.
@@ -48,3 +48,13 @@ def test_an_frr_that_does_not_answer_has_neither_version_nor_daemons():
 ])
 def test_the_unit_is_read(shown, active, enabled):
     assert read_unit(shown) == {"active": active, "enabled": enabled}
+
+
+@pytest.mark.parametrize(("saved", "expected"), [
+    ("hostname a\nno ip forwarding\nno ipv6 forwarding\n", True),
+    ("no ipv6 forwarding\n", True),
+    ("ip forwarding\n! no ip forwarding\n", False),
+    ("", False),
+])
+def test_a_saved_configuration_that_turns_forwarding_off_is_seen(saved, expected):
+    assert turns_forwarding_off(saved) is expected
