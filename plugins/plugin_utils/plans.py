@@ -101,7 +101,13 @@ def _plan_gateway(model: Model, clusters: Sequence[Cluster], host: Host) -> Plan
 
 
 def _plan_instance(role: str, cluster: Cluster, host: Host) -> Plan:
-    return {f"{role}_asn": cluster.asn, f"{role}_router_id": host.router_id, f"{role}_bgp": _bgp(cluster.bgp)}
+    source = {f"ipv{version}": host.address(version) for version in cluster.versions}
+    return {
+        f"{role}_asn": cluster.asn,
+        f"{role}_router_id": host.router_id,
+        f"{role}_source": {family: str(address) for family, address in source.items() if address is not None},
+        f"{role}_bgp": _bgp(cluster.bgp),
+    }
 
 
 def _bgp(bgp: Bgp) -> Plan:
