@@ -101,6 +101,7 @@ def verify_cluster(
     differences = (
         *_missing_evidence((host for host in by_host.values() if asked is None or host.name in asked), evidence),
         *_session_differences(by_host.values(), evidence),
+        *_interface_differences(by_host.values(), evidence),
         *_twice_attached(vms),
         *_undeclared(vms, by_cluster.values(), by_host.values(), evidence),
         *_lease_differences(vms, by_cluster.values(), evidence, silent),
@@ -161,6 +162,26 @@ def _session_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[
                     host.name,
                     f"session to {peer.name} ({peer.address}) is {session['state']}: {reason}",
                     f"see that {peer.name} is up, reachable over the underlay, and configured by site.yml",
+                )
+
+
+def _interface_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
+    for host in hosts:
+        for found in evidence.get(host.name, {}).get("interfaces", ()):
+            about = (next(iter(host.clusters)), found["vm"])
+            if not found.get("exists", True):
+                yield Difference(
+                    host.name,
+                    f"VM {found['vm']} has no interface {found['interface']}",
+                    "run attach_vm for it again, or site.yml when it is declared",
+                    about,
+                )
+            elif not found.get("recorded", True):
+                yield Difference(
+                    host.name,
+                    f"interface {found['interface']} of VM {found['vm']} has no record, so no reboot brings it back",
+                    "run attach_vm for it again, or detach_vm",
+                    about,
                 )
 
 

@@ -206,3 +206,16 @@ def test_a_lease_without_a_vm_and_a_declared_vm_without_a_node_are_differences()
         ("rr1", "lease 203.0.113.10/32 of VM web1 says it is on node1, which does not carry it"),
         ("rr1", "lease 2001:db8:1::10/128 of VM web1 says it is on node1, which does not carry it"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ({"exists": False, "carrier": False}, "VM web10 has no interface web10_net0"),
+        ({"recorded": False}, "interface web10_net0 of VM web10 has no record, so no reboot brings it back"),
+    ],
+)
+def test_an_interface_that_is_not_there_or_not_recorded_is_a_difference(state, expected):
+    evidence = agreeing()
+    evidence["node2"]["interfaces"][0].update(state, interface="web10_net0")
+    assert differences(evidence)[0] == ("node2", expected)
