@@ -15,17 +15,8 @@ description:
     another next hop or community, every route that no VM has, and every disagreement between register and nodes.
   - Runs on the controller and touches no host. Differences are told, and are no failure of this module.
 author:
-  - The vmcluster.network developers
+  - The vmcluster.network developers (@vmcluster)
 version_added: 0.1.0
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is changed in any mode but the report file.
-  diff_mode:
-    support: none
-    description: There is nothing to show a diff of.
-extends_documentation_fragment:
-  - ansible.builtin.action_common_attributes
 options:
   plan:
     description: What M(vmcluster.network.cluster_plan) returned.

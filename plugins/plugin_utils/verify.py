@@ -33,6 +33,12 @@ class Host:
     peers: tuple[Peer, ...] = ()
     next_hops: Mapping[int, str] = field(default_factory=dict)
 
+    @property
+    def cluster(self) -> str:
+        """The one cluster that a node belongs to."""
+        (name,) = self.clusters
+        return name
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -128,7 +134,7 @@ def _read_vms(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Vm]:
             yield Vm(
                 name=found["vm"] if not found.get("nic") else f"{found['vm']}#{found['nic']}",
                 node=host.name,
-                cluster=next(iter(host.clusters)),
+                cluster=host.cluster,
                 prefixes=tuple(host_prefix(address) for address in addresses),
                 announcement=found["announcement"],
                 carrier=bool(found["carrier"]),
@@ -168,7 +174,7 @@ def _session_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[
 def _interface_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
     for host in hosts:
         for found in evidence.get(host.name, {}).get("interfaces", ()):
-            about = (next(iter(host.clusters)), found["vm"])
+            about = (host.cluster, found["vm"])
             if not found.get("exists", True):
                 yield Difference(
                     host.name,

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/bin/bash -eu
 # Start the FRR daemons that /etc/frr/daemons enables and that do not run yet. Those that run are left running.
 #
 # FRR's own way to do this is the first half of `frrinit.sh reload`: watchfrr alone is started again, with the new list of
@@ -8,8 +8,6 @@
 #
 # Where FRR runs no routing protocol yet there is no session to lose: there it is restarted whole, so that zebra starts with
 # its options of /etc/frr/daemons.
-set -eu
-
 has_routing_protocol() {
   local daemon
   for daemon in $(vtysh -c 'show daemons'); do

@@ -3,6 +3,7 @@
 """Whatever an inventory says, the checks answer with mistakes, and what passes them can be planned."""
 
 import copy
+import operator
 import datetime
 import json
 import sys
@@ -73,7 +74,7 @@ def broken_inventories(draw):
             parent = inventory
             for key in path[:-1]:
                 parent = parent[key]
-            _ = parent[path[-1]]
+            operator.getitem(parent, path[-1])
         except (KeyError, IndexError, TypeError):
             continue  # an earlier change has taken it away
         change = draw(st.sampled_from(["replace", "remove", "add"]))

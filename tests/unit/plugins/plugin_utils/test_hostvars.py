@@ -52,11 +52,11 @@ def fixture_read(tmp_path, read_inventory):
 
 def only_plain(value):
     """Return whether a value consists of built-in types alone, without the tags that Ansible hangs on them."""
-    if type(value) is dict:
+    if value.__class__ is dict:
         return all(only_plain(key) and only_plain(element) for key, element in value.items())
-    if type(value) is list:
+    if value.__class__ is list:
         return all(only_plain(element) for element in value)
-    return type(value) in (str, int, float, bool, type(None), Unreadable)
+    return value.__class__ in (str, int, float, bool, type(None), Unreadable)
 
 
 def test_templates_are_followed_and_what_comes_out_is_plain(read):
@@ -129,4 +129,4 @@ def test_dates_and_other_things_of_yaml_are_told_by_their_kind(read):
     assert checked.mistakes == (
         "cluster alpha: cluster.bgp.password: is a date, must be text: write plain text",
     )
-    assert type(hostvars["node1"]["cluster"]["bgp"]["password"]) is datetime.date
+    assert isinstance(hostvars["node1"]["cluster"]["bgp"]["password"], datetime.date)
