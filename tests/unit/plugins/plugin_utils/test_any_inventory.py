@@ -3,9 +3,9 @@
 """Whatever an inventory says, the checks answer with mistakes, and what passes them can be planned."""
 
 import copy
-import operator
 import datetime
 import json
+import operator
 import sys
 from pathlib import Path
 
