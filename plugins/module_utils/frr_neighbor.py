@@ -37,6 +37,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vtysh import MAS
 class NeighborError(ValueError):
     """What is asked for cannot be had on this FRR; the message says why and what to do."""
 
+
 def plan_neighbors(text: str, wanted: Mapping[str, Any], check_names: bool = True) -> Tuple[Step, ...]:
     """Compare a configuration with the neighbours and peer-groups wanted; pure.
 

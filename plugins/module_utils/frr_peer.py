@@ -53,7 +53,6 @@ Statements = Dict[
 ]  # SESSION or family -> kind -> words after `neighbor X`, `no ` in front of a negation
 
 
-
 class Peer(NamedTuple):
     """A neighbour or a peer-group. group: the peer-group a neighbour is in. foreign: statements of kinds that are not
     ours, by SESSION or family."""

@@ -45,11 +45,7 @@ fi
 drop_in=/run/systemd/system/frr.service.d/vmcluster-start-daemons.conf
 script=/run/vmcluster-start-frr-daemons
 
-clean_up() {
-  rm -f "$drop_in" "$script"
-  systemctl daemon-reload
-}
-trap clean_up EXIT
+trap 'rm -f "$drop_in" "$script"; systemctl daemon-reload' EXIT
 
 install -m 0755 /dev/null "$script"
 cat > "$script" <<'REPLACE_WATCHFRR'
