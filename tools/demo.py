@@ -15,16 +15,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
 from vmlab import Lab  # noqa: E402
+from vmlab.cluster import Cluster  # noqa: E402
 from vmlab.errors import LabError  # noqa: E402
-from vmlab.playbooks import PlaybookRun, run_playbook  # noqa: E402
-from vmlab.stories import unique_lab_name, wait_until  # noqa: E402
+from vmlab.stories import unique_lab_name  # noqa: E402
 
 VMS = {"web1": "node1", "web2": "node1", "db1": "node2", "mail1": "node3", "a-very-long-name": "node3"}
 REPORT = ROOT / "reports" / "verify_cluster.json"
@@ -35,6 +33,7 @@ class Demo:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self.cluster = Cluster(lab)
         self.addresses: dict[str, list[str]] = {}
         self.times: list[tuple[str, float]] = []
 
@@ -47,12 +46,9 @@ class Demo:
         self.times.append((title, time.monotonic() - began))
         print(f"    {self.times[-1][1]:.1f} s", flush=True)
 
-    def play(self, playbook: str, *arguments: str) -> PlaybookRun:
-        return run_playbook(self.lab.name, playbook, *arguments)
-
     def predict(self) -> None:
         with self.step("site.yml --check --diff on bare hosts: predicted, nothing changed") as say:
-            run = self.play("site.yml", "--check", "--diff")
+            run = self.cluster.play("site.yml", "--check", "--diff")
             say(f"{run.changed} changes predicted on {len(run.recap)} hosts")
             for host in ("rr1", "node1"):
                 if self.lab.exec(host, ["dpkg-query", "-W", "frr"], check=False).returncode == 0:
@@ -60,55 +56,37 @@ class Demo:
 
     def build(self) -> None:
         with self.step("site.yml: two route reflectors, three nodes, the core gateway, verified") as say:
-            say(f"{self.play('site.yml').changed} changes")
+            say(f"{self.cluster.play('site.yml').changed} changes")
         with self.step("site.yml again: nothing to do") as say:
-            run = self.play("site.yml")
+            run = self.cluster.play("site.yml")
             say(f"changed={run.changed} on {len(run.recap)} hosts")
             if run.changed:
                 raise LabError(f"the second run changed something:\n{run.output}")
 
     def attach(self) -> None:
         with self.step(f"attach_vm.yml: {len(VMS)} VMs over {len(set(VMS.values()))} nodes") as say:
-            wanted = {"vms": [{"name": vm, "node": node} for vm, node in VMS.items()]}
-            self.play("playbooks/attach_vm.yml", "-e", json.dumps(wanted))
+            wanted = [{"name": vm, "node": node} for vm, node in VMS.items()]
+            self.cluster.attach(*wanted)
             say("addresses leased, interfaces made, announced as soon as a guest runs")
 
     def start_guests(self) -> None:
         with self.step("guests start, as a hypervisor would start them") as say:
             for vm, node in VMS.items():
-                found = self.read_record(node, vm)
-                self.lab.guest_add(
-                    node, vm, addresses=found["addresses"], gateway4="10.255.255.1", gateway6="fe80::1",
-                    mac=found["mac"], interface=found["interface"])
+                found = self.cluster.records(node)[vm]
+                self.cluster.start_guest(node, vm, found)
                 self.addresses[vm] = found["addresses"]
                 say(f"{vm} on {node}: {found['interface']} {' '.join(found['addresses'])}")
-
-    def read_record(self, node: str, vm: str) -> dict[str, Any]:
-        """What the node keeps of a VM's interface."""
-        shown = self.lab.exec(node, ["sh", "-c", "cat /var/lib/vmcluster/interfaces/*.json"]).stdout
-        decoder, at = json.JSONDecoder(), 0
-        found: dict[str, dict[str, Any]] = {}
-        while at < len(shown):
-            record, end = decoder.raw_decode(shown, at)
-            found[record["vm"]] = record
-            at = end + len(shown[end:]) - len(shown[end:].lstrip())
-        return found[vm]
 
     def reach(self) -> None:
         with self.step("every VM is reached from the Internet (ext), by IPv4 and IPv6") as say:
             for vm, addresses in self.addresses.items():
                 for address in addresses:
-                    seconds = wait_until(
-                        partial(self.answers, address), 20, f"{vm} answers at {address}")
+                    seconds = self.cluster.wait_for_answer("ext", [address])
                     say(f"{vm:18} {address:24} answers after {seconds:.2f} s")
-
-    def answers(self, address: str) -> bool:
-        ping = ["ping", "-c1", "-W1", "-n", address]
-        return self.lab.exec("ext", ping, check=False).returncode == 0
 
     def verify(self) -> None:
         with self.step("verify_cluster.yml: register, nodes, reflectors and core gateway agree") as say:
-            self.play("playbooks/verify_cluster.yml", "-e", f"verify_report={REPORT}")
+            self.cluster.play("verify_cluster.yml", "-e", f"verify_report={REPORT}")
             report = json.loads(REPORT.read_text(encoding="utf-8"))
             for host in report["hosts"]:
                 say("{host:8} {sessions}/{sessions_expected} sessions, {routes} VM routes".format(**host))
@@ -124,15 +102,12 @@ class Demo:
         with self.step("web1 crashes: its route leaves the core gateway's kernel") as say:
             address = self.addresses["web1"][0]
             self.lab.guest_kill("web1")
-            seconds = wait_until(lambda: not self.has_route(address), 5, f"{address} is gone from core", 0.01)
+            seconds = self.cluster.wait_for_no_route(address, 5)
             say(f"gone after {seconds * 1000:.0f} ms")
         with self.step("web1 starts again: announced without a controller") as say:
             self.lab.guest_start("web1")
-            seconds = wait_until(lambda: self.has_route(address), 5, f"{address} is back at core", 0.01)
+            seconds = self.cluster.wait_for_route(address, 5)
             say(f"back after {seconds * 1000:.0f} ms")
-
-    def has_route(self, address: str) -> bool:
-        return address in self.lab.exec("core", ["ip", "route", "show", address]).stdout
 
     def summarize(self) -> None:
         print("\n--- times")
