@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from _report import median, print_table, write_report
 from vmlab import Lab
 from vmlab.enter import network_prefix
+from vmlab.module_calls import AS_JSON
 from vmlab.playbooks import playbook_command, playbook_environment, run_playbook
 from vmlab.state import CHECKOUT
 from vmlab.stories import unique_lab_name
@@ -152,9 +153,8 @@ class Story:
 
     def call(self) -> list[tuple[float, float]]:
         """Run the play: announce, take back. Begin and end of each call, by the monotonic clock."""
-        environment = {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
         done = subprocess.run(
-            playbook_command(str(self.playbook)), env={**playbook_environment(self.lab.name), **environment},
+            playbook_command(str(self.playbook)), env={**playbook_environment(self.lab.name), **AS_JSON},
             cwd=CHECKOUT, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(done.stdout[-3000:] + done.stderr[-1000:])

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
 from _report import median, print_table, write_report
 from vmlab import Lab
+from vmlab.module_calls import AS_JSON
 from vmlab.playbooks import playbook_command, playbook_environment
 from vmlab.state import CHECKOUT
 from vmlab.stories import unique_lab_name
@@ -74,10 +75,9 @@ class Node:
         """Seconds of the task that brings the node to these VMs: all in one call, or looped over."""
         variables = self.folder / "vars.json"
         variables.write_text(json.dumps({"gateway": GATEWAY, "vms": vms, "looped": looped}))
-        environment = {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
         done = subprocess.run(
             playbook_command(str(self.playbook), "-e", f"@{variables}", inventory=[self.inventory]),
-            env={**playbook_environment(self.lab.name), **environment}, cwd=CHECKOUT, capture_output=True, text=True,
+            env={**playbook_environment(self.lab.name), **AS_JSON}, cwd=CHECKOUT, capture_output=True, text=True,
             check=False)
         if done.returncode:
             told = [line.strip() for line in done.stdout.splitlines() if '"msg"' in line]
