@@ -97,6 +97,8 @@ def make_disk(state: LabState, topology: Topology, host: Host, roots: Sequence[P
         disk.write(BOOT_SCRIPT, "\n".join(host.boot_commands) + "\n", mode=0o755)
         disk.write("etc/systemd/system/lab-boot.service", BOOT_UNIT)
         disk.link("etc/systemd/system/multi-user.target.wants/lab-boot.service", "../lab-boot.service")
+    for unit in host.enable:
+        disk.link(f"etc/systemd/system/multi-user.target.wants/{unit}", f"/lib/systemd/system/{unit}")
     for placed in host.files:
         disk.write(placed.path, placed.content, placed.mode, placed.owner, placed.group)
 

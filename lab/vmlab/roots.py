@@ -37,6 +37,7 @@ REPOSITORY_PACKAGES = (
     "ifupdown bridge-utils",
     "ifupdown2",
     "netplan.io",
+    "network-manager",
     "sqlite3 jq",
 )
 # What has no use in a container, or would work on its own account in the middle of a test.

@@ -28,6 +28,8 @@ HOST_KEYS = {
     "sysctls",
     "packages",
     "files",
+    "enable",
+    "own_network",
     "boot_commands",
 }
 
@@ -72,7 +74,11 @@ class PlacedFile:
 
 @dataclass(frozen=True)
 class Host:
-    """One machine of the data centre."""
+    """One machine of the data centre.
+
+    own_network: addresses and routes are set by the host's own files; the lab only plugs its cables. enable: units that
+    start at boot and whose package does not see to it.
+    """
 
     name: str
     system: str
@@ -83,6 +89,8 @@ class Host:
     sysctls: dict[str, str]
     packages: tuple[str, ...]
     files: tuple[PlacedFile, ...]
+    enable: tuple[str, ...]
+    own_network: bool
     boot_commands: tuple[str, ...]
 
     def addresses(self) -> list[str]:
@@ -183,6 +191,8 @@ def build_host(name: str, spec: dict[str, Any]) -> Host:
         sysctls={key: str(value) for key, value in spec.get("sysctls", {}).items()},
         packages=tuple(spec.get("packages", ())),
         files=tuple(build_file(path, placed) for path, placed in spec.get("files", {}).items()),
+        enable=tuple(spec.get("enable", ())),
+        own_network=spec.get("own_network", False),
         boot_commands=tuple(spec.get("boot_commands", ())),
     )
 
@@ -249,8 +259,9 @@ def find_host_problems(name: str, spec: dict[str, Any], networks: dict[str, Any]
         yield f"{place}.{key}: unknown key; there are {', '.join(sorted(HOST_KEYS))}"
     if spec.get("system") not in SYSTEMS:
         yield f"{place}.system: {spec.get('system')!r} is none of {', '.join(SYSTEMS)}"
-    if not isinstance(spec.get("autostart", True), bool):
-        yield f"{place}.autostart: must be true or false"
+    for key, default in (("autostart", True), ("own_network", False)):
+        if not isinstance(spec.get(key, default), bool):
+            yield f"{place}.{key}: must be true or false"
     for port, wired in spec.get("interfaces", {}).items():
         if not INTERFACE_NAME.fullmatch(port) or port == "lo":
             yield f"{place}.interfaces.{port}: an interface name has at most 15 of a-z, 0-9, - and _"

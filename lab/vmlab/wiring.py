@@ -66,7 +66,10 @@ def address_line(address: str, interface: str) -> str:
 
 
 def connect_host(state: LabState, topology: Topology, host: Host) -> None:
-    """Give the host a fresh network namespace, a cable for each of its ports, and its addresses and routes."""
+    """Give the host a fresh network namespace, a cable for each of its ports, and its addresses and routes.
+
+    A host with a network configuration of its own gets the cables alone.
+    """
     disconnect_host(state, topology, host)
     netns = state.host_netns(host.name)
     make_netns(netns)
@@ -83,6 +86,9 @@ def connect_host(state: LabState, topology: Topology, host: Host) -> None:
         ]
         inside += [address_line(address, port.name) for address in port.addresses]
     run_ip_batch(outside, namespace=state.wires_netns)
+    if host.own_network:
+        set_wires(state, topology, host)
+        return
     # Link-local addresses are to be usable at once as well.
     for port in host.interfaces:
         run_command(
