@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
-from .cluster import Bgp, Cluster, Host, span_of
+from .cluster import JUNOS, Bgp, Cluster, Host, span_of
 from .findings import Findings, Place
 from .values import shown
 
@@ -46,6 +46,8 @@ def _check_register(
         place.mistake(f"{shown(register.host)} is not a host of the inventory", "name one that Ansible can reach")
     elif register.host in hosts and hosts[register.host].external:
         place.mistake(f"{register.host} is configured by others", "name a host that Ansible can reach")
+    elif register.host in hosts and hosts[register.host].platform == JUNOS:
+        place.mistake(f"{register.host} has no Python to keep leases with", "name a reflector or a node")
 
 
 def _check_listen(findings: Findings, hosts: Mapping[str, Host], cluster: Cluster, listening: Counter[str]) -> None:

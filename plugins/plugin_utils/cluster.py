@@ -17,7 +17,7 @@ TYPES = (IPFABRIC, ROUTING, SWITCHING)
 NODES, ROUTE_REFLECTORS, CORE_GATEWAYS = "nodes", "route_reflectors", "core_gateways"
 GROUPS = (NODES, ROUTE_REFLECTORS, CORE_GATEWAYS)
 
-EXTERNAL = "external"
+FRR, JUNOS, EXTERNAL = "frr", "junos", "external"
 
 DEFAULT_MTU = 1500
 
@@ -186,6 +186,43 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class JunosGroup:
+    """Names on a Junos gateway: of a family's BGP group and of its policies."""
+
+    name: str
+    import_policy: str
+    export_policy: str
+
+
+@dataclass(frozen=True)
+class Junos:
+    """How a Junos gateway is reached and changed. timeout and wait in seconds, confirm in minutes.
+
+    Text that is empty was not given. match: `host`, or `orlonger`: which routes inside the pools are taken.
+    """
+
+    host: str
+    port: int = 830
+    user: str = ""
+    password: str = ""
+    private_key_file: str = ""
+    ssh_config: str = ""
+    host_key_checking: bool = True
+    timeout: int = 30
+    confirm: int = 5
+    wait: int = 30
+    established: str = "all"
+    match: str = "host"
+    logical_system: str = ""
+    routing_instance: str = ""
+    ipv4: JunosGroup = JunosGroup("VMC-RR-V4", "VMC-RR-V4-IN", "VMC-RR-V4-OUT")
+    ipv6: JunosGroup = JunosGroup("VMC-RR-V6", "VMC-RR-V6-IN", "VMC-RR-V6-OUT")
+
+    def __repr__(self) -> str:
+        return "Junos(...)"
+
+
+@dataclass(frozen=True)
 class Host:
     """A host of one of the three groups. mistaken: variables that it has, but with a mistake."""
 
@@ -197,6 +234,7 @@ class Host:
     interface: str
     mtu: int
     platform: str
+    junos: Junos | None = None
     mistaken: frozenset[str] = frozenset()
 
     @property

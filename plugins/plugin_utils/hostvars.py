@@ -11,7 +11,9 @@ from typing import Any
 
 from ansible.errors import AnsibleUndefinedVariable
 
+from .cluster import JUNOS
 from .read_hosts import CLUSTER_KEY, HOST_KEYS
+from .read_junos import JUNOS_PREFIX, LOGIN_KEYS
 from .values import Unreadable
 
 Template = Callable[[Any], Any]
@@ -35,14 +37,17 @@ def read_hostvars(
     raw_variables: gives all variables of a host, untemplated; asked once per host. templating: gives the function that
     templates a value with such variables. Hosts that share a `cluster` description share what was read of its VMs,
     which are templated for the first of them: else a hundred nodes with ten thousand VMs would take a million steps.
+    How Ansible logs in is read of Junos gateways alone: a password may cost a question to somebody's vault.
     """
     shared: dict[int, tuple[object, object]] = {}
     found = {}
     for host in hosts:
         raw = raw_variables(host)
         template = templating(raw)
-        names = [name for name in raw if name in HOST_KEYS or str(name).startswith("underlay_")]
+        names = [name for name in raw if name in HOST_KEYS or str(name).startswith(("underlay_", JUNOS_PREFIX))]
         found[host] = {str(name): read_plain(raw[name], template) for name in names}
+        if found[host].get("core_gateway_platform") == JUNOS:
+            found[host].update((name, read_plain(raw[name], template)) for name in LOGIN_KEYS if name in raw)
         if CLUSTER_KEY in raw:
             found[host][CLUSTER_KEY] = _read_cluster(raw[CLUSTER_KEY], template, shared)
     return found

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from .cluster import CORE_GATEWAYS, NODES, ROUTE_REFLECTORS, Bgp, Cluster, Host, Model, Pool, Vm
+from .cluster import CORE_GATEWAYS, NODES, ROUTE_REFLECTORS, Bgp, Cluster, Host, Junos, Model, Pool, Vm
 
 Plan = dict[str, Any]
 
@@ -20,7 +21,7 @@ def plan_clusters(model: Model) -> Plan:
 
     clusters: by name, all that is known of a cluster but its password; hosts: by host, `{role: {variable: value}}`, for
     hosts that are ours to configure; underlay: by host, its addresses and group; vms: those asked for.
-    Only `<role>_bgp` of hosts holds the password.
+    Only `<role>_bgp` of hosts holds the password, and `core_gateway_junos_connection` that of a login.
     """
     return {
         "clusters": {name: describe_cluster(cluster) for name, cluster in model.clusters.items()},
@@ -71,7 +72,7 @@ def _plan_reflector(model: Model, clusters: Sequence[Cluster], host: Host) -> Pl
     return {
         **_plan_instance("route_reflector", clusters[0], host),
         "route_reflector_cluster_id": host.router_id,
-        "route_reflector_clusters": [_reflected_cluster(model, cluster) for cluster in clusters],
+        "route_reflector_clusters": [_reflected_cluster(model, cluster, host) for cluster in clusters],
         "route_reflector_peers": _shared_peers(model, clusters, "route_reflectors", host),
         "route_reflector_core_gateways": _shared_peers(model, clusters, "core_gateways", host),
         "route_reflector_listen_ranges": [str(prefix) for prefix in bgp.listen_ranges] if bgp.listen else [],
@@ -80,10 +81,15 @@ def _plan_reflector(model: Model, clusters: Sequence[Cluster], host: Host) -> Pl
     }
 
 
-def _reflected_cluster(model: Model, cluster: Cluster) -> Plan:
+def _reflected_cluster(model: Model, cluster: Cluster, host: Host) -> Plan:
     """Return a cluster entry with its clients; with listen ranges, none is known by name."""
     nodes = () if cluster.bgp.listen else cluster.nodes
-    return {**_cluster_entry(cluster), "clients": _peers(model, nodes, cluster.versions)}
+    return {**_cluster_entry(cluster), "clients": _peers(model, nodes, _versions_of(host, cluster.versions))}
+
+
+def _versions_of(host: Host, versions: Iterable[int]) -> list[int]:
+    """Return those IP versions that a reflector has an address of; only one of them needs each."""
+    return [version for version in versions if host.address(version) is not None]
 
 
 def _plan_gateway(model: Model, clusters: Sequence[Cluster], host: Host) -> Plan:
@@ -97,6 +103,21 @@ def _plan_gateway(model: Model, clusters: Sequence[Cluster], host: Host) -> Plan
         "core_gateway_aggregates": [
             str(pool.prefix) for cluster in clusters if cluster.aggregates for pool in cluster.pools
         ],
+        **(_plan_junos(host.junos) if host.junos else {}),
+    }
+
+
+def _plan_junos(junos: Junos) -> Plan:
+    keys = ("host", "port", "user", "password", "private_key_file", "ssh_config", "host_key_checking", "timeout")
+    return {
+        "core_gateway_match": junos.match,
+        "core_gateway_junos_connection": {key: getattr(junos, key) for key in keys},
+        "core_gateway_junos_groups": {"ipv4": asdict(junos.ipv4), "ipv6": asdict(junos.ipv6)},
+        "core_gateway_junos_logical_system": junos.logical_system,
+        "core_gateway_junos_routing_instance": junos.routing_instance,
+        "core_gateway_junos_confirm": junos.confirm,
+        "core_gateway_junos_established": junos.established,
+        "core_gateway_junos_wait": junos.wait,
     }
 
 
@@ -156,7 +177,11 @@ def _shared_peers(model: Model, clusters: Sequence[Cluster], key: str, host: Hos
         for name in getattr(cluster, key):
             if name != host.name:
                 versions.setdefault(name, set()).update(cluster.versions)
-    return [peer for name, needed in versions.items() for peer in _peers(model, (name,), sorted(needed))]
+    return [
+        peer
+        for name, needed in versions.items()
+        for peer in _peers(model, (name,), _versions_of(host, sorted(needed)))
+    ]
 
 
 def describe_cluster(cluster: Cluster) -> Plan:

@@ -9,8 +9,9 @@ import difflib
 from collections.abc import Mapping
 from ipaddress import AddressValueError, IPv4Address, ip_network
 
-from .cluster import CORE_GATEWAYS, DEFAULT_MTU, EXTERNAL, NODES, ROUTE_REFLECTORS, Host
+from .cluster import CORE_GATEWAYS, DEFAULT_MTU, EXTERNAL, FRR, JUNOS, NODES, ROUTE_REFLECTORS, Host
 from .findings import Place
+from .read_junos import JUNOS_PREFIX, MATCH_KEY, read_junos
 from .values import Address, is_host_address, read_address, read_choice, read_integer, read_text, shown
 
 HOST_KEYS = (
@@ -21,13 +22,14 @@ HOST_KEYS = (
     "router_id",
     "route_reflector_platform",
     "core_gateway_platform",
+    MATCH_KEY,
 )
 CLUSTER_KEY = "cluster"
 
 _PLATFORMS = {
-    NODES: ("", ("frr",)),
-    ROUTE_REFLECTORS: ("route_reflector_platform", ("frr", EXTERNAL)),
-    CORE_GATEWAYS: ("core_gateway_platform", ("frr", "junos", EXTERNAL)),
+    NODES: ("", (FRR,)),
+    ROUTE_REFLECTORS: ("route_reflector_platform", (FRR, EXTERNAL)),
+    CORE_GATEWAYS: ("core_gateway_platform", (FRR, JUNOS, EXTERNAL)),
 }
 _LINK_LOCAL = {4: ip_network("169.254.0.0/16"), 6: ip_network("fe80::/10")}
 
@@ -43,8 +45,11 @@ def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host
         router_id = str(ipv4)
     interface = variables.get("underlay_interface")
     mtu = variables.get("underlay_mtu")
+    platform = _read_platform(place, group, variables)
     for name in variables:
         _check_name(place, name)
+        if platform != JUNOS:
+            _check_effect(place, name)
     return Host(
         name=place.where,
         group=group,
@@ -53,7 +58,8 @@ def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host
         router_id=router_id,
         interface=_read_interface(place.at("underlay_interface"), interface) if interface is not None else "",
         mtu=_read_mtu(place.at("underlay_mtu"), mtu) if mtu is not None else DEFAULT_MTU,
-        platform=_read_platform(place, group, variables),
+        platform=platform,
+        junos=read_junos(place, variables) if platform == JUNOS else None,
         mistaken=frozenset(mistaken),
     )
 
@@ -65,6 +71,12 @@ def _check_name(place: Place, name: object) -> None:
         place.at(shown(name).strip("'")).warning(
             "is not a variable of this collection", f"did you mean {near[0]}?" if near else "nothing reads it"
         )
+
+
+def _check_effect(place: Place, name: object) -> None:
+    """Warn of a Junos gateway's variable at a host that is none."""
+    if isinstance(name, str) and (name == MATCH_KEY or name.startswith(JUNOS_PREFIX)):
+        place.at(shown(name).strip("'")).warning("has no effect", "it is for hosts with core_gateway_platform: junos")
 
 
 def _read_underlay(place: Place, value: object, version: int) -> Address | None:
@@ -116,10 +128,5 @@ def _read_platform(place: Place, group: str, variables: Mapping[str, object]) ->
     key, choices = _PLATFORMS[group]
     value = variables.get(key) if key else None
     if value is None:
-        return "frr"
-    platform = read_choice(place.at(key), value, choices)
-    if platform == "junos":
-        place.at(key).mistake(
-            "junos is not there yet", "use external for a gateway that others configure, or frr for a Linux router"
-        )
-    return platform or "frr"
+        return FRR
+    return read_choice(place.at(key), value, choices) or FRR

@@ -130,3 +130,13 @@ def test_dates_and_other_things_of_yaml_are_told_by_their_kind(read):
         "cluster alpha: cluster.bgp.password: is a date, must be text: write plain text",
     )
     assert isinstance(hostvars["node1"]["cluster"]["bgp"]["password"], datetime.date)
+
+
+def test_how_ansible_logs_in_is_read_of_junos_gateways_alone(tmp_path, read_inventory):
+    """A password may be a lookup that asks somebody's vault, once for each of a thousand nodes."""
+    text = (INVENTORY % "x").replace("  vars:\n", "  vars:\n    ansible_password: \"{{ 'of all' ~ ' hosts' }}\"\n", 1)
+    path = tmp_path / "hosts.yml"
+    path.write_text(text.replace("10.20.0.1}", "10.20.0.1, core_gateway_platform: junos}"), encoding="utf-8")
+    _groups, hostvars = read_inventory(path)
+    assert {host for host, variables in hostvars.items() if "ansible_password" in variables} == {"core"}
+    assert hostvars["core"]["ansible_password"] == "of all hosts"

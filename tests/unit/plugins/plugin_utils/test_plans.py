@@ -98,14 +98,16 @@ def _peers_in(value):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_password_is_nowhere_but_in_the_settings_of_sessions(case, read_inventory):
+def test_passwords_are_nowhere_but_in_the_settings_of_sessions_and_of_a_login(case, read_inventory):
     checked = check_inventory(*read_inventory(inventory_of(case)))
-    passwords = {cluster.bgp.password for cluster in checked.model.clusters.values()} - {None}
+    passwords = {cluster.bgp.password for cluster in checked.model.clusters.values()}
+    passwords |= {host.junos.password for host in checked.model.hosts.values() if host.junos}
+    passwords -= {None, ""}
     plan = plan_clusters(checked.model)
     for roles in plan["hosts"].values():
         for variables in roles.values():
             for name in variables:
-                if name.endswith("_bgp"):
+                if name.endswith(("_bgp", "_junos_connection")):
                     variables[name] = None
     told = [json.dumps(plan), *summarize_clusters(checked.model), repr(checked.model)]
     assert not [text for text in told for password in passwords if password in text]
