@@ -46,6 +46,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 LISTS = frozenset(("ip prefix-list", "ipv6 prefix-list", "bgp community-list", "bgp large-community-list",
                    "bgp extcommunity-list", "bgp as-path access-list"))
 # FRR does not show these headings when nothing stands below them; so they are made by what stands below.
+FILTER_TIMER = "bgp route-map delay-timer"
 HIDDEN_WHEN_EMPTY = frozenset(("address-family", "interface", "vrf", "bfd"))
 
 
@@ -70,7 +71,8 @@ def plan_config(found_text: str, wanted_text: str, prefix: str = "", tags: Itera
     statics = _plan_statics(found, ours, frozenset(tags))
     planner = _Planner(found, wanted, prefix)
     steps = [
-        *planner.list_additions(), *planner.route_map_additions(), *_static_steps(statics.add, "missing or different"),
+        *planner.timer_additions(), *planner.list_additions(), *planner.route_map_additions(),
+        *_static_steps(statics.add, "missing or different"),
         *planner.other_additions(frozenset(ours)), *_static_steps(statics.remove, "not wanted any more"),
         *planner.removals()]
     return ConfigPlan(tuple(steps), tuple(sorted(named.name for named in planner.kept)))
@@ -130,6 +132,11 @@ class _Planner:
 
     # --- what comes
 
+    def timer_additions(self) -> List[Step]:
+        """How long changed filters wait, first: it is for changes from then on, and bgpd opens no session before."""
+        return self._context_step((), [line for line in self.wanted.contexts[()]
+                                       if line.startswith(FILTER_TIMER) and not self._is_satisfied((), line)])
+
     def list_additions(self) -> List[Step]:
         """New entries of prefix-, community- and as-path lists."""
         steps = []
@@ -154,15 +161,18 @@ class _Planner:
         others = [path for path in self.wanted.contexts if path not in first and kind_of(path) != "route-map"]
         steps = []
         for path in [*first, *others]:
-            missing = [statement for line, statement in self.wanted.contexts[path].items()
-                       if statement.line not in statics and not self._handled_elsewhere(path, line)
-                       and not self._is_satisfied(path, line)]
-            if missing:
-                raw = missing[0].path
-                replaced = [old.line for statement in missing for old in self._replaced_by(path, statement.line)]
-                new = [statement.line for statement in missing]
-                steps.append(self._step(raw, _title(raw), replaced, new, _statements_differ(len(new))))
+            steps += self._context_step(path, [
+                line for line, statement in self.wanted.contexts[path].items() if statement.line not in statics
+                and not self._handled_elsewhere(path, line) and not self._is_satisfied(path, line)])
         return steps
+
+    def _context_step(self, path: Path, missing: Sequence[str]) -> List[Step]:
+        if not missing:
+            return []
+        statements = [self.wanted.contexts[path][line] for line in missing]
+        replaced = [old.line for statement in statements for old in self._replaced_by(path, statement.line)]
+        raw, lines = statements[0].path, [statement.line for statement in statements]
+        return [self._step(raw, _title(raw), replaced, lines, _statements_differ(len(lines)))]
 
     def _route_map_entry(self, heading: str, named: Named) -> List[Step]:
         path = canonical_path((heading,))
@@ -290,7 +300,7 @@ class _Planner:
         """Lists and route-map entries have steps of their own; a heading is made by what stands below it."""
         if line.startswith("no "):
             return False
-        if path == () and line.startswith("route-map "):
+        if path == () and line.startswith(("route-map ", FILTER_TIMER)):
             return True
         named = named_of(Statement(path, line)) if path == () else None
         if named is not None and named.kind in LISTS:

@@ -117,6 +117,13 @@ def test_a_list_comes_before_and_goes_after_what_refers_to_it():
 
 # --- route-maps
 
+def test_the_time_that_changed_filters_wait_is_set_before_they_change():
+    text = "ip prefix-list VMC-A permit any\nroute-map VMC-R permit 10\nexit\nbgp route-map delay-timer 1\n"
+    assert written(HEADER + "bgp route-map delay-timer 9\n", text)[0] == "bgp route-map delay-timer 1"
+    assert written("", text).count("bgp route-map delay-timer 1") == 1
+    assert written(HEADER + text, text) == []
+
+
 def test_a_new_entry_of_a_route_map_in_use_opens_last():
     found = HEADER + "route-map VMC-R permit 20\n match tag 1\nexit\n"
     wanted = "route-map VMC-R permit 10\n match tag 2\nexit\nroute-map VMC-R permit 20\n match tag 1\nexit\n"
