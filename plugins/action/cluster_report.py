@@ -49,7 +49,7 @@ def _read_results(hosts: Mapping[str, Any], hostvars: Any) -> dict[str, dict[str
     results = {}
     for host in hosts:
         variables = hostvars.raw_get(host)
-        results[host] = {variable: variables[variable] for variable in RESULTS.values() if variable in variables}
+        results[host] = {variable: variables[variable] for variable in RESULTS if variable in variables}
     return results
 
 

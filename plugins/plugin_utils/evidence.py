@@ -13,8 +13,13 @@ from .verify import Cluster, Evidence, Host, Peer, Report
 
 GROUP_OF_ROLE = {"ipfabric": "nodes", "route_reflector": "route_reflectors", "core_gateway": "core_gateways"}
 
-RESULTS = {"sessions": "found_sessions", "routes": "found_routes", "interfaces": "found_interfaces"}
-"""Evidence, and the variable in which playbooks/tasks/evidence.yml registers the module's result."""
+RESULTS = {
+    "found_sessions": ("sessions",),
+    "found_routes": ("routes",),
+    "found_interfaces": ("interfaces",),
+    "found_junos": ("sessions", "routes"),
+}
+"""The variables in which playbooks register the info modules' results, and the evidence that each holds."""
 
 
 def read_hosts(plan: Mapping[str, Any]) -> list[Host]:
@@ -74,8 +79,9 @@ def read_evidence(results: Mapping[str, Mapping[str, Any]], registers: Iterable[
     evidence = {
         host: {
             kind: _read_result(kind, found[variable])
-            for kind, variable in RESULTS.items()
+            for variable, kinds in RESULTS.items()
             if _is_answer(found, variable)
+            for kind in kinds
         }
         for host, found in results.items()
     }
@@ -103,8 +109,12 @@ def _read_route(route: Mapping[str, Any], kernel: Mapping[str, Any] | None) -> d
         "next_hop": best.get("next_hop"),
         "communities": best.get("communities", ()),
         "large_communities": best.get("large_communities", ()),
-        "installed": kernel is None or any(map(is_in_kernel, kernel.get(route["prefix"], ()))),
+        "installed": route.get("active", True) if kernel is None else _has_installed(kernel, route["prefix"]),
     }
+
+
+def _has_installed(kernel: Mapping[str, Any], prefix: str) -> bool:
+    return any(map(is_in_kernel, kernel.get(prefix, ())))
 
 
 def describe_report(report: Report) -> dict[str, Any]:

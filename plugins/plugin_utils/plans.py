@@ -21,7 +21,7 @@ def plan_clusters(model: Model) -> Plan:
 
     clusters: by name, all that is known of a cluster but its password; hosts: by host, `{role: {variable: value}}`, for
     hosts that are ours to configure; underlay: by host, its addresses and group; vms: those asked for.
-    Only `<role>_bgp` of hosts holds the password, and `core_gateway_junos_connection` that of a login.
+    Only `<role>_bgp` of hosts holds the password, and `core_gateway_junos` that of a login.
     """
     return {
         "clusters": {name: describe_cluster(cluster) for name, cluster in model.clusters.items()},
@@ -108,16 +108,15 @@ def _plan_gateway(model: Model, clusters: Sequence[Cluster], host: Host) -> Plan
 
 
 def _plan_junos(junos: Junos) -> Plan:
-    keys = ("host", "port", "user", "password", "private_key_file", "ssh_config", "host_key_checking", "timeout")
+    login = ("host", "port", "user", "password", "private_key_file", "ssh_config", "host_key_checking", "timeout")
+    change = ("logical_system", "routing_instance", "confirm", "established", "wait")
     return {
         "core_gateway_match": junos.match,
-        "core_gateway_junos_connection": {key: getattr(junos, key) for key in keys},
-        "core_gateway_junos_groups": {"ipv4": asdict(junos.ipv4), "ipv6": asdict(junos.ipv6)},
-        "core_gateway_junos_logical_system": junos.logical_system,
-        "core_gateway_junos_routing_instance": junos.routing_instance,
-        "core_gateway_junos_confirm": junos.confirm,
-        "core_gateway_junos_established": junos.established,
-        "core_gateway_junos_wait": junos.wait,
+        "core_gateway_junos": {
+            "connection": {key: getattr(junos, key) for key in login},
+            "groups": {"ipv4": asdict(junos.ipv4), "ipv6": asdict(junos.ipv6)},
+            **{key: getattr(junos, key) for key in change},
+        },
     }
 
 

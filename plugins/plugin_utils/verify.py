@@ -325,7 +325,7 @@ def _compare_route(
     if "core_gateways" in host.roles and not route.get("installed", True):
         yield Difference(
             host.name,
-            f"has not installed the route to {prefix} in its kernel",
+            f"has the route to {prefix}, and does not forward by it",
             f"see that {wanted} is reachable on the underlay, and that no better route is there",
             about,
         )

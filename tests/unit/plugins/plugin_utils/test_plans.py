@@ -107,7 +107,7 @@ def test_passwords_are_nowhere_but_in_the_settings_of_sessions_and_of_a_login(ca
     for roles in plan["hosts"].values():
         for variables in roles.values():
             for name in variables:
-                if name.endswith(("_bgp", "_junos_connection")):
+                if name.endswith(("_bgp", "_junos")):
                     variables[name] = None
     told = [json.dumps(plan), *summarize_clusters(checked.model), repr(checked.model)]
     assert not [text for text in told for password in passwords if password in text]

@@ -149,7 +149,7 @@ def change(evidence, path, value):
         (
             ["core", "routes", 0, "installed"],
             False,
-            [("core", "has not installed the route to 203.0.113.10/32 in its kernel")],
+            [("core", "has the route to 203.0.113.10/32, and does not forward by it")],
         ),
         (["rr1", "leases", 2], None, [("node2", "carries VM web10, of which the register of alpha knows nothing")]),
         (
