@@ -55,6 +55,18 @@ def write_file(path: str, text: str, mode: int = 0o644) -> None:
         raise
 
 
+def write_sysctl(path: str, value: str) -> None:
+    """Set what the kernel has at a path below /proc/sys. Raises ApplyError."""
+    try:
+        handle = os.open(f"/proc/sys/{path}", os.O_WRONLY)
+        try:
+            os.write(handle, value.encode("ascii"))
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise ApplyError(f"sysctl {path} = {value}: {error.strerror}") from error
+
+
 def remove_file(path: str) -> None:
     """Remove a file; its absence is fine."""
     with contextlib.suppress(FileNotFoundError):

@@ -10,6 +10,7 @@ from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Sequence, T
 
 from ansible_collections.vmcluster.network.plugins.module_utils import (
     apply,
+    iproute,
     vm_boot,
     vm_iface_apply,
     vm_iface_read,
@@ -83,7 +84,7 @@ def attach_vms(params: Mapping[str, Any], check_mode: bool) -> Result:
     try:
         with contextlib.nullcontext() if check_mode else vm_iface_apply.node_lock():
             return _attach(wanted, params["purge"], check_mode)
-    except (apply.ApplyError, vtysh.FrrError, vm_iface_read.ReadError, OSError) as error:
+    except (apply.ApplyError, vtysh.FrrError, iproute.ReadError, OSError) as error:
         return Result({"changed": not check_mode}, failed=str(error))
 
 

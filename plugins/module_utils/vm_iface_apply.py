@@ -151,11 +151,7 @@ def _write_sysctls(settings: Sequence[Tuple[str, str]]) -> List[Failure]:
         if not ipv6 and path.startswith("net/ipv6/"):
             continue
         try:
-            handle = os.open(f"/proc/sys/{path}", os.O_WRONLY)
-            try:
-                os.write(handle, value.encode("ascii"))
-            finally:
-                os.close(handle)
-        except OSError as error:
-            failures.append(Failure(interface, f"sysctl {path} = {value}: {error.strerror}"))
+            apply.write_sysctl(path, value)
+        except apply.ApplyError as error:
+            failures.append(Failure(interface, str(error)))
     return failures

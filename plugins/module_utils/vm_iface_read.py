@@ -6,35 +6,29 @@ nothing changes."""
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import re
-import subprocess
 import sys
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, Mapping, Optional, Sequence
 
-from ansible_collections.vmcluster.network.plugins.module_utils import apply, vm_boot
+from ansible_collections.vmcluster.network.plugins.module_utils import vm_boot
+from ansible_collections.vmcluster.network.plugins.module_utils.iproute import read_ip
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import Found, Link
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import RECORD_FOLDER, sysctls_of
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import Vm
 
-READ_TIMEOUT = 60  # seconds
 SYSTEMD_RUNS = "/run/systemd/system"  # sd_booted(3)
 ALTNAME_KERNEL = (5, 5)
 
 
-class ReadError(Exception):
-    """The node cannot be read; the message holds the command and what it said."""
-
-
 def read_found(vms: Sequence[Vm], routes: Iterable[str] = (), folder: str = RECORD_FOLDER) -> Found:
     """Return what the node has, as far as it matters for the VMs given; routes: FRR's static routes that run."""
-    links = parse_links(_read_ip("-d", "link", "show"))
+    links = parse_links(read_ip("-d", "link", "show"))
     known = [vm for vm in vms if vm.interface in links]
     return Found(
-        links=links, addresses=parse_addresses(_read_ip("address", "show")),
-        neighbours=parse_neighbours(_read_ip("neigh", "show", "nud", "permanent")), sysctls=read_sysctls(known),
+        links=links, addresses=parse_addresses(read_ip("address", "show")),
+        neighbours=parse_neighbours(read_ip("neigh", "show", "nud", "permanent")), sysctls=read_sysctls(known),
         records=read_records(folder), routes=tuple(routes), users=read_users(vms), altnames_work=kernel_has_altnames(),
         unknown_sysctls=_read_unknown_sysctls(vms), ipv6=os.path.isdir("/proc/sys/net/ipv6"))
 
@@ -161,17 +155,3 @@ def _read_file(path: str) -> Optional[str]:
             return stream.read()
     except FileNotFoundError:
         return None
-
-
-def _read_ip(*words: str) -> List[Dict[str, Any]]:
-    """Run one `ip … show` command. It changes nothing, so it does not go through apply."""
-    argv: Tuple[str, ...] = ("ip", "-N", "-j", *words)
-    environment = {"PATH": apply.PROGRAM_PATH, "LC_ALL": "C"}
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              universal_newlines=True, timeout=READ_TIMEOUT, env=environment, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ReadError(f"{' '.join(argv)}: {error}: is iproute2 installed?") from error
-    if done.returncode:
-        raise ReadError(f"{' '.join(argv)}: {done.stderr.strip()}")
-    return list(json.loads(done.stdout or "[]"))

@@ -125,7 +125,7 @@ frr:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmcluster.network.plugins.module_utils import vm_iface_read, vm_info, vm_route, vtysh
+from ansible_collections.vmcluster.network.plugins.module_utils import iproute, vm_iface_read, vm_info, vm_route, vtysh
 
 
 def main() -> None:
@@ -134,7 +134,7 @@ def main() -> None:
     try:
         frr = vm_route.read_frr()
         found = vm_iface_read.read_found((), frr.running)
-    except (vm_iface_read.ReadError, vtysh.FrrError, OSError) as error:
+    except (iproute.ReadError, vtysh.FrrError, OSError) as error:
         module.fail_json(msg=str(error))
     interfaces = vm_info.describe_interfaces(found, frr.saved, module.params["names"])
     module.exit_json(changed=False, interfaces=interfaces, frr=frr.wrong)
