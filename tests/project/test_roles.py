@@ -44,12 +44,14 @@ def passed_on(role):
 
 @pytest.fixture(scope="module")
 def plans(run_ansible, tmp_path_factory):
-    """The plan of every host of the lab's inventory."""
+    """The plan of every host of two inventories: FRR alone, and with Junos gateways."""
     folder = tmp_path_factory.mktemp("plan")
-    playbook, answer = folder / "plan.yml", folder / "plan.json"
+    playbook, answer, found = folder / "plan.yml", folder / "plan.json", {}
     playbook.write_text(PLAYBOOK.format(answer=answer), encoding="utf-8")
-    run_ansible("ansible-playbook", "-i", "inventories/lab", str(playbook))
-    return json.loads(answer.read_text(encoding="utf-8"))
+    for inventory in ("lab", "ipfabric_juniper"):
+        run_ansible("ansible-playbook", "-i", f"inventories/{inventory}", str(playbook))
+        found.update(json.loads(answer.read_text(encoding="utf-8")))
+    return found
 
 
 @pytest.mark.parametrize("role", ROLES)
