@@ -12,6 +12,9 @@ Entry = dict[str, Any]
 
 FAMILIES = ("ipv4", "ipv6")
 
+LEAST_HOLD_TIME = 10
+"""Seconds: what the documentation of most Junos releases allows. A session has the smaller one of its two ends."""
+
 
 def junos_groups(
     clusters: Sequence[Mapping[str, Any]],
@@ -55,7 +58,7 @@ def _neighbors(clusters: Iterable[Mapping[str, Any]], family: str) -> list[Entry
 def _settings(bgp: Mapping[str, Any]) -> Entry:
     return {
         "password": bgp["password"] or None,
-        "hold_time": bgp["timers"]["hold"],
+        "hold_time": max(bgp["timers"]["hold"], LEAST_HOLD_TIME),
         "bfd": bgp["bfd"] or None,
         "ttl_security": bgp["ttl_security"],
         "graceful_restart": bgp["graceful_restart"],

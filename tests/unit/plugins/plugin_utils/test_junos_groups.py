@@ -38,7 +38,7 @@ def test_a_family_has_its_group_with_the_neighbours_and_prefixes_of_that_family(
         "neighbors": [
             {"address": "10.20.0.21", "description": "rr1"}, {"address": "10.20.0.22", "description": "rr2"}],
         "password": None,
-        "hold_time": 9,
+        "hold_time": 10,
         "bfd": {"interval": 300, "multiplier": 3},
         "ttl_security": True,
         "graceful_restart": True,
@@ -64,3 +64,10 @@ def test_a_cluster_without_prefixes_of_a_family_announces_nothing_of_it():
 def test_what_is_switched_off_is_not_asked_for():
     (group,) = junos_groups([cluster("alpha", [V4], [RR2])], {**BGP, "bfd": False, "password": "x"}, {}, NAMES)
     assert (group["bfd"], group["password"], group["local_address"]) == (None, "x", None)
+
+
+def test_a_hold_time_is_not_below_what_junos_takes():
+    for hold, wanted in ((3, 10), (10, 10), (90, 90)):
+        bgp = {**BGP, "timers": {"keepalive": hold // 3, "hold": hold}}
+        (group,) = junos_groups([cluster("alpha", [V4], [RR2])], bgp, SOURCE, NAMES)
+        assert group["hold_time"] == wanted
