@@ -5,9 +5,9 @@
     .venv/bin/python tools/run_tests.py --only ruff,unit     some steps
     .venv/bin/python tools/run_tests.py --group lint         the steps of a group: lint, test, lab
 
-Steps are in two lanes that run beside each other: one works on this machine only, one boots labs. Tests marked `alone`
-measure time, so they run when both lanes are done. A step that fails stops no other, but makes the exit code 1. What a
-step prints is in reports/<step>.log, and is shown when the step fails.
+Two steps run beside each other: at first one that works on this machine only and one that boots a lab, then two labs.
+Tests marked `alone` measure time, so they run when the others are done. A step that fails stops no other, but makes the
+exit code 1. What a step prints is in reports/<step>.log, and is shown when the step fails.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from results import Counts, Result, count_junit, format_closing, format_duration
@@ -33,6 +35,18 @@ REPORTS = ROOT / "reports"
 HEARTBEAT = 60.0  # seconds between two signs of life of a long step
 GRACE = 60.0  # seconds a step has to tidy up after it was asked to end
 TAIL = 300  # lines of a failed step's output that are shown
+
+
+class Waiting:
+    """Steps that several lanes take from, each step once."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        self._steps = deque(steps)
+
+    def __iter__(self) -> Iterator[Step]:
+        with contextlib.suppress(IndexError):  # deque.popleft is atomic
+            while True:
+                yield self._steps.popleft()
 
 
 class Runner:
@@ -199,8 +213,9 @@ def ends_on_signals(runner: Runner) -> Iterator[None]:
 
 def run_lanes(runner: Runner, steps: list[Step]) -> None:
     """Run the two lanes beside each other, then what must run alone."""
-    lanes = [[step for step in steps if step.lane == lane] for lane in ("here", "lab")]
-    threads = [threading.Thread(target=runner.run_lane, args=(lane,)) for lane in lanes if lane]
+    here, labs = ([step for step in steps if step.lane == lane] for lane in ("here", "lab"))
+    waiting = Waiting(labs)  # taken from by both: whichever has nothing else to do takes the next
+    threads = [threading.Thread(target=runner.run_lane, args=(lane,)) for lane in (chain(here, waiting), waiting)]
     try:
         with ends_on_signals(runner):
             for thread in threads:

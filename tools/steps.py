@@ -21,7 +21,8 @@ SCENARIOS = ROOT / "extensions" / "molecule"
 class Step:
     """One command that checks something.
 
-    group: lint, test or lab. lane: `here` and `lab` run beside each other, then `alone`, then `last`.
+    group: lint, test or lab. lane: `here` and `lab` run beside each other, then `alone`, then `last`; when `here`
+    is done, its place takes from `lab` too.
     junit: the file or folder with its test cases; a step without is one test. timeout: seconds.
     may_be_empty: that no test was selected is no mistake.
     """
@@ -80,15 +81,16 @@ def test_steps() -> Iterator[Step]:
 
 
 def lab_steps() -> Iterator[Step]:
-    """Yield what boots hosts: tests of the lab itself, one step for each scenario, then the tests in it."""
-    if holds_tests("tests/lab_tool"):
-        yield pytest_step("lab-tool", "lab", "lab", "tests/lab_tool")
+    """Yield what boots hosts, the long ones first: each file of tests, each scenario, tests of the lab itself."""
+    for path in sorted((ROOT / "tests" / "lab").glob("test_*.py"), key=lambda path: -path.stat().st_size):
+        name = f"lab-{path.stem.removeprefix('test_').replace('_', '-')}"
+        lane = "alone" if "mark.alone" in path.read_text(encoding="utf-8") else "lab"
+        yield pytest_step(name, "lab", lane, str(path.relative_to(ROOT)))
     for scenario in sorted(path.parent.name for path in SCENARIOS.glob("*/molecule.yml")):
         yield Step(f"molecule-{scenario}", "lab", "lab", tool("molecule", "test", "--scenario-name", scenario),
                    timeout=900, environment=molecule_environment(scenario))
-    if holds_tests("tests/lab"):
-        yield pytest_step("lab", "lab", "lab", "tests/lab", "-m", "not alone")
-        yield pytest_step("lab-alone", "lab", "alone", "tests/lab", "-m", "alone", may_be_empty=True)
+    if holds_tests("tests/lab_tool"):
+        yield pytest_step("lab-tool", "lab", "lab", "tests/lab_tool")
 
 
 def links_step() -> Step:

@@ -91,6 +91,16 @@ def test_every_step_has_a_name_of_its_own_and_a_lab_name_that_fits():
     assert all(len(step.environment.get("VMCLUSTER_LAB", "")) <= 16 for step in steps)
 
 
+def test_a_lane_that_is_done_helps_the_other_and_no_step_runs_twice(runner, tmp_path):
+    quick = shell_step("quick", f"echo quick >> {tmp_path}/ran")
+    labs = [Step(f"lab{number}", "test", "lab", ("/bin/sh", "-c", f"echo lab{number} >> {tmp_path}/ran; sleep 0.5"))
+            for number in range(6)]
+    began = time.monotonic()
+    run_tests.run_lanes(runner, [quick, *labs])
+    assert time.monotonic() - began < 6 * 0.5  # what one lane alone would take
+    assert sorted((tmp_path / "ran").read_text(encoding="utf-8").split()) == [*(step.name for step in labs), "quick"]
+
+
 @pytest.mark.alone
 def test_setting_up_again_does_nothing_and_takes_less_than_a_second():
     began = time.monotonic()
