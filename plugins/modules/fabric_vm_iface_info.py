@@ -20,13 +20,8 @@ options:
     description: Names of the VMs to tell of. Without it, all of them.
     type: list
     elements: str
-attributes:
-  check_mode:
-    description: Changes nothing, with or without it.
-    support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
+extends_documentation_fragment:
+  - vmcluster.network.attributes.reads_only
 seealso:
   - module: vmcluster.network.fabric_vm_iface
 requirements:

@@ -45,13 +45,8 @@ options:
       - Whether FRR saves its configuration, when the saved one lacks something of this.
     type: bool
     default: true
-attributes:
-  check_mode:
-    description: Predicts, and changes nothing; also on a host without FRR.
-    support: full
-  diff_mode:
-    description: Shows the statements that come and go, in their contexts, passwords masked.
-    support: full
+extends_documentation_fragment:
+  - vmcluster.network.attributes.changes_frr
 author:
   - The vmcluster.network authors (@vmcluster)
 seealso:

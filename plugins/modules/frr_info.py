@@ -18,13 +18,8 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
+extends_documentation_fragment:
+  - vmcluster.network.attributes.reads_only
 author:
   - The vmcluster.network authors (@vmcluster)
 seealso:

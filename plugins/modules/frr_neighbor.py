@@ -269,13 +269,8 @@ options:
     type: str
     choices: [all, any]
     default: all
-attributes:
-  check_mode:
-    description: Predicts, and changes nothing; also on a host without FRR.
-    support: full
-  diff_mode:
-    description: Shows the statements that come and go, in their contexts, passwords masked.
-    support: full
+extends_documentation_fragment:
+  - vmcluster.network.attributes.changes_frr
 author:
   - The vmcluster.network authors (@vmcluster)
 seealso:

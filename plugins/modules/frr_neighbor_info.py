@@ -27,13 +27,8 @@ options:
         found then is told, whether they are or not.
     type: float
     default: 0
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
+extends_documentation_fragment:
+  - vmcluster.network.attributes.reads_only
 author:
   - The vmcluster.network authors (@vmcluster)
 seealso:

@@ -43,13 +43,8 @@ options:
       - Wait up to so many seconds until it is as O(expect) says. What is found then is told either way.
     type: float
     default: 0
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
+extends_documentation_fragment:
+  - vmcluster.network.attributes.reads_only
 author:
   - The vmcluster.network authors (@vmcluster)
 seealso:

@@ -29,13 +29,8 @@ options:
   holder:
     description: Return leases used on this node only.
     type: str
-attributes:
-  check_mode:
-    description: Changes nothing.
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - vmcluster.network.attributes.reads_only
 seealso:
   - module: vmcluster.network.ip_pool_alloc
 """
