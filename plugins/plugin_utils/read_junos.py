@@ -52,7 +52,7 @@ def read_junos(place: Place, variables: Mapping[str, object]) -> Junos:
         return at(f"{JUNOS_PREFIX}{key}")
 
     junos = Junos(
-        host=_text(*at("ansible_host")) or place.where,
+        host=_read_host(*at("ansible_host")) or place.where,
         port=_number(*at("ansible_port"), high=65535) or default.port,
         user=_text(*at("ansible_user")),
         password=_read_password(*at("ansible_password")),
@@ -110,6 +110,18 @@ def _flag(place: Place, value: object, otherwise: bool) -> bool:
 
 def _choice(place: Place, value: object, choices: tuple[str, ...]) -> str | None:
     return None if value is None else read_choice(place, value, choices)
+
+
+def _read_host(place: Place, value: object) -> str:
+    """Return the name or address to connect to. PyEZ takes an IPv6 address for a name."""
+    text = _text(place, value)
+    if ":" in text:
+        place.mistake(
+            f"{shown(text)} is no name and no IPv4 address",
+            f"give an IPv6 address a name, in DNS or in {JUNOS_PREFIX}ssh_config",
+        )
+        return ""
+    return text
 
 
 def _read_password(place: Place, value: object) -> str:
