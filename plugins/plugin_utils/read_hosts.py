@@ -48,7 +48,7 @@ def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host
     platform = _read_platform(place, group, variables)
     for name in variables:
         _check_name(place, name)
-        if platform != JUNOS:
+        if group == CORE_GATEWAYS and platform != JUNOS:
             _check_effect(place, name)
     return Host(
         name=place.where,
