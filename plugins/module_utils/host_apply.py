@@ -1,0 +1,141 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Change a host's network by a record, a timer and a script on the host itself; confirm the change, or send it back."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+
+from ansible_collections.vmcluster.network.plugins.module_utils import apply, host_change
+from ansible_collections.vmcluster.network.plugins.module_utils.host_read import read_records
+from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_boot import PYTHONS
+from ansible_collections.vmcluster.network.plugins.module_utils.waiting import ask_until
+
+LOCK_WAIT = 30.0  # seconds
+ROLLBACK = f"{host_change.UNIT}-rollback"
+APPLY = f"{host_change.UNIT}-apply"
+RETURN = f"{host_change.UNIT}-return"
+
+
+def read_help() -> host_change.FoundHelp:
+    """Return what the host has of script and boot unit."""
+    pythons = [path for path in PYTHONS if os.access(path, os.X_OK)]
+    return host_change.FoundHelp(
+        (pythons or [sys.executable])[0], _read_text(host_change.SCRIPT_PATH), _read_text(host_change.BOOT_UNIT_PATH),
+        os.path.lexists(host_change.BOOT_ENABLED_PATH))
+
+
+def plan_help(found: host_change.FoundHelp) -> Tuple[Step, ...]:
+    """Return the steps that install script and boot unit."""
+    wanted = ((host_change.SCRIPT_PATH, found.script, host_change.script_text(found.python)),
+              (host_change.BOOT_UNIT_PATH, found.unit, host_change.BOOT_UNIT))
+    steps = [Step("is missing" if there is None else "is of another version", f"file {path}", after=(path,),
+                  commands=(text,)) for path, there, text in wanted if there != text]
+    if not found.enabled:
+        steps.append(Step("is not enabled", f"unit {host_change.BOOT_UNIT_NAME}", ("disabled",), ("enabled",)))
+    return tuple(steps)
+
+
+def start_change(record: Mapping[str, Any], help_steps: Tuple[Step, ...], seconds: int) -> None:
+    """Arm the way back, `seconds` from now, and let the host begin with the change in a second.
+
+    The answer of the module shall be at the controller before the connection goes.
+    """
+    for step in help_steps:
+        if step.commands:
+            path = step.after[0]
+            apply.write_file(path, step.commands[0], 0o755 if path == host_change.SCRIPT_PATH else 0o644)
+    if help_steps:
+        apply.run_command(["systemctl", "daemon-reload"])
+        apply.run_command(["systemctl", "enable", host_change.BOOT_UNIT_NAME])
+    os.makedirs(host_change.FOLDER, mode=0o700, exist_ok=True)
+    apply.remove_file(host_change.APPLIED_PATH)
+    apply.write_file(host_change.CHANGE_PATH, json.dumps(record), 0o600)
+    try:
+        _start_later(ROLLBACK, f"{seconds}s", "rollback", "timer")
+    except apply.ApplyError:
+        apply.remove_file(host_change.CHANGE_PATH)
+        raise
+    _start_later(APPLY, "1s", "apply", record["id"])
+
+
+def send_back() -> None:
+    """Let the host begin with the way back in a second."""
+    _start_later(RETURN, "1s", "rollback", "test")
+
+
+def confirm_change(name: str) -> bool:
+    """Stop the timer and forget the record; return whether the change was still there to be confirmed."""
+    with _host_lock():
+        if read_pending().get("id") != name:
+            return False
+        apply.run_command(["systemctl", "stop", f"{ROLLBACK}.timer"])
+        told = {"id": name, "outcome": "confirmed", "by": "test", "failures": [], "missing": []}
+        apply.write_file(host_change.OUTCOME_PATH, json.dumps(told), 0o600)
+        apply.remove_file(host_change.CHANGE_PATH)
+        apply.remove_file(host_change.APPLIED_PATH)
+        return True
+
+
+def read_pending() -> Dict[str, Any]:
+    """Return the change that waits for its confirmation; empty when there is none."""
+    return read_records(host_change.CHANGE_PATH) or {}
+
+
+def read_outcome(name: str) -> Optional[Dict[str, Any]]:
+    """Return what has become of a change; None while that is open."""
+    told = read_records(host_change.OUTCOME_PATH)
+    return told if told is not None and told.get("id") == name else None
+
+
+def wait_for_applied(name: str, seconds: float) -> Optional[Dict[str, Any]]:
+    """Return what the script told when it had carried the change out; None when it has not within `seconds`."""
+    def read() -> Optional[Dict[str, Any]]:
+        told = read_records(host_change.APPLIED_PATH)
+        return told if told is not None and told.get("id") == name else None
+    return ask_until(read, lambda told: told is not None or read_pending().get("id") != name, seconds)
+
+
+def wait_for_others(seconds: float) -> bool:
+    """Wait until no change is pending; whether that came within `seconds`."""
+    return ask_until(lambda: not read_pending(), bool, seconds, 0.5)
+
+
+def _start_later(unit: str, when: str, *words: str) -> None:
+    # KillMode: what ifup starts, such as a DHCP client, lives on.
+    with contextlib.suppress(apply.ApplyError):
+        apply.run_command(["systemctl", "reset-failed", f"{unit}.timer", f"{unit}.service"])
+    apply.run_command(["systemd-run", "--collect", f"--unit={unit}", f"--on-active={when}",
+                       "--timer-property=AccuracySec=100ms", "--property=KillMode=process",
+                       host_change.SCRIPT_PATH, *words])
+
+
+@contextlib.contextmanager
+def _host_lock() -> Iterator[None]:
+    with open(host_change.LOCK_PATH, "w", encoding="utf-8") as stream:
+        deadline = time.monotonic() + LOCK_WAIT
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise apply.ApplyError(f"{host_change.LOCK_PATH} is held for {LOCK_WAIT:.0f} s") from error
+                time.sleep(0.05)
+        yield
+
+
+def _read_text(path: str) -> Optional[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None

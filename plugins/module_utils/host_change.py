@@ -1,0 +1,276 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A change of a host's network as a record on the host, and the script and unit that carry it out or take it back.
+
+Texts and data only; doing is host_apply.py. The script needs no Ansible and no controller.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, NamedTuple, Optional, Tuple
+
+from ansible_collections.vmcluster.network.plugins.module_utils.host_files import Commands, Files
+from ansible_collections.vmcluster.network.plugins.module_utils.host_read import Kernel
+
+FOLDER = "/var/lib/vmcluster/host-network"
+CHANGE_PATH = f"{FOLDER}/change.json"
+APPLIED_PATH = f"{FOLDER}/applied.json"
+OUTCOME_PATH = f"{FOLDER}/outcome.json"
+LOCK_PATH = "/run/vmcluster-host-network.lock"
+SCRIPT_PATH = "/usr/local/sbin/vmcluster-host-network"
+"""A folder whose files SELinux lets systemd run."""
+
+UNIT = "vmcluster-host-network"
+BOOT_UNIT_NAME = f"{UNIT}-boot.service"
+BOOT_UNIT_PATH = f"/etc/systemd/system/{BOOT_UNIT_NAME}"
+BOOT_ENABLED_PATH = f"/etc/systemd/system/multi-user.target.wants/{BOOT_UNIT_NAME}"
+RETURN_TIME = 20  # seconds that the way back may take; the timer goes off so much earlier
+
+# Generators have run already when units start, so the script lets netplan generate again; managers start later.
+BOOT_UNIT = f"""\
+# Installed by the Ansible module vmcluster.network.host_network; changes here are lost.
+[Unit]
+Description=Take back a change of the host's network that was not confirmed (vmcluster.network)
+DefaultDependencies=no
+Conflicts=shutdown.target
+Wants=network-pre.target
+After=local-fs.target
+Before=network-pre.target shutdown.target cloud-init-local.service
+Before=systemd-networkd.service NetworkManager.service networking.service
+RequiresMountsFor={FOLDER} /usr/local/sbin
+ConditionPathExists={CHANGE_PATH}
+
+[Service]
+Type=oneshot
+TimeoutStartSec=60
+ExecStart={SCRIPT_PATH} boot
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+SCRIPT = '''\
+"""Carry out a change of this host's network, or take it back: apply ID | rollback WHO | boot.
+
+Installed by the Ansible module vmcluster.network.host_network; changes here are lost.
+The change is a record in @FOLDER@, which goes last: what is interrupted is taken back at boot.
+"""
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+CHANGE, APPLIED, OUTCOME = "@CHANGE@", "@APPLIED@", "@OUTCOME@"
+LOCK, UNIT = "@LOCK@", "@UNIT@"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+COMMAND_TIME, SETTLE_TIME, KERNEL_TIME = 25, 8, 3  # seconds
+failures = []
+
+
+def complain(said):
+    failures.append(said)
+    sys.stderr.write("<4>" + said + "\\n")  # journald takes <4> for a warning
+
+
+def run(argv, text=None):
+    try:
+        done = subprocess.run(argv, input=text or "", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              universal_newlines=True, timeout=COMMAND_TIME, env={"PATH": PATH, "LC_ALL": "C"})
+    except (OSError, subprocess.TimeoutExpired) as error:
+        complain(" ".join(argv) + ": " + str(error))
+        return ""
+    if done.returncode:
+        complain(" ".join(argv) + ": exit code %d: " % done.returncode + done.stdout.strip()[-400:])
+    return done.stdout
+
+
+def write_file(path, text, mode):
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=folder, prefix=".vmcluster-")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        os.fchmod(stream.fileno(), mode)
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(draft, path)
+
+
+def remove_file(path):
+    if os.path.lexists(path):
+        os.unlink(path)
+
+
+def put_files(files):
+    for path in sorted(files):
+        try:
+            if files[path] is None:
+                remove_file(path)
+            else:
+                write_file(path, files[path]["text"], files[path]["mode"])
+        except OSError as error:
+            complain(path + ": " + str(error))
+
+
+def put_sysctls(values, wait):
+    deadline = time.monotonic() + wait
+    for path in sorted(values):
+        while not os.path.exists("/proc/sys/" + path) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        try:
+            with open("/proc/sys/" + path, "w") as stream:
+                stream.write(values[path])
+        except OSError as error:
+            if wait:
+                complain("sysctl " + path + ": " + str(error))
+
+
+def go(side, wait):
+    for argv in side["leave"]:
+        run(argv)
+    put_files(side["files"])
+    for name in side["delete"]:
+        if os.path.exists("/sys/class/net/" + name):
+            run(["ip", "link", "del", "dev", name])
+    for argv in side["enter"]:
+        run(argv)
+    put_sysctls(side["sysctls"], wait)
+
+
+def missing(state):
+    found = set()
+    for entry in json.loads(run(["ip", "-j", "addr", "show"]) or "[]"):
+        for each in entry.get("addr_info", []):
+            found.add("%s %s/%s" % (entry["ifname"], each.get("local"), each.get("prefixlen")))
+    for family in "-4", "-6":
+        for entry in json.loads(run(["ip", "-j", family, "route", "show", "default"]) or "[]"):
+            found.add("%s default %s" % (entry.get("dev"), entry.get("gateway")))
+    return [each for each in state["expect"] if each not in found]
+
+
+def settle(state):
+    """Wait for the old addresses; those that the manager does not bring are set without it."""
+    deadline = time.monotonic() + SETTLE_TIME
+    left = missing(state)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.2)
+        left = missing(state)
+    if left:
+        complain("not back by itself, so set with ip: " + ", ".join(left))
+        run(["ip", "-force", "-batch", "-"], "".join(line + "\\n" for line in state["ip"]))
+        deadline = time.monotonic() + KERNEL_TIME
+        while left and time.monotonic() < deadline:
+            time.sleep(0.1)
+            left = missing(state)
+    return left
+
+
+def read_change():
+    try:
+        with open(CHANGE, encoding="utf-8") as stream:
+            return json.load(stream)
+    except FileNotFoundError:
+        return None
+
+
+def finish(change, who, left):
+    told = {"id": change["id"], "outcome": "rolled back", "by": who, "failures": failures, "missing": left}
+    write_file(OUTCOME, json.dumps(told), 0o600)
+    remove_file(APPLIED)
+    remove_file(CHANGE)
+    run(["systemctl", "--no-block", "stop", UNIT + "-rollback.timer"]) if who == "test" else None
+
+
+def main():
+    verb, word = (sys.argv + ["", ""])[1:3]
+    if verb == "rollback":
+        run(["systemctl", "stop", UNIT + "-apply.timer", UNIT + "-apply.service"])
+        failures.clear()  # they need not be there
+    with open(LOCK, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        change = read_change()
+        if change is None or (verb == "apply" and change["id"] != word):
+            print("nothing to do")
+        elif verb == "apply":
+            go(change["apply"], KERNEL_TIME)
+            write_file(APPLIED, json.dumps({"id": change["id"], "failures": failures}), 0o600)
+        elif verb == "rollback":
+            go(change["rollback"], 0)
+            finish(change, word, settle(change["state"]))
+        else:
+            put_files(change["rollback"]["files"])
+            for argv in change["boot"]:
+                run(argv)
+            finish(change, "boot", [])
+
+
+if __name__ == "__main__":
+    main()
+'''
+
+
+class Side(NamedTuple):
+    """One direction of a change: files to put, commands, links to delete, sysctls to set by path under /proc/sys."""
+
+    files: Files
+    commands: Commands
+    delete: Tuple[str, ...] = ()
+    sysctls: Dict[str, str] = {}
+
+
+class FoundHelp(NamedTuple):
+    """What the host has of script and unit: texts, None where there is no such file."""
+
+    python: str
+    script: Optional[str] = None
+    unit: Optional[str] = None
+    enabled: bool = False
+
+
+def script_text(python: str) -> str:
+    """Return the script for a host's Python (3.6 or later)."""
+    text = SCRIPT
+    for word, value in (("FOLDER", FOLDER), ("CHANGE", CHANGE_PATH), ("APPLIED", APPLIED_PATH),
+                        ("OUTCOME", OUTCOME_PATH), ("LOCK", LOCK_PATH), ("UNIT", UNIT)):
+        text = text.replace(f"@{word}@", value)
+    return f"#!{python}\n{text}"
+
+
+def make_record(
+        name: str, there: Side, back: Side, boot: Commands, kernel: Kernel, touched: "set[str]") -> Dict[str, Any]:
+    """Return the record of a change; touched: interfaces whose present addresses and routes are the old state."""
+    return {"id": name, "apply": _side(there), "rollback": _side(back), "boot": [list(argv) for argv in boot.enter],
+            "state": _state(kernel, touched)}
+
+
+def _side(side: Side) -> Dict[str, Any]:
+    files = {path: None if file is None else {"text": file.text, "mode": file.mode}
+             for path, file in side.files.items()}
+    return {"files": files, "leave": [list(argv) for argv in side.commands.leave],
+            "enter": [list(argv) for argv in side.commands.enter], "delete": list(side.delete),
+            "sysctls": dict(side.sysctls)}
+
+
+def _state(kernel: Kernel, touched: "set[str]") -> Dict[str, Any]:
+    """The addresses and default routes that must be back, and `ip` lines that set them when nothing else does."""
+    links = [link for name, link in kernel.links.items() if name in touched]
+    expect, lines = [], []
+    for link in links:
+        lines.append(f"link set dev {link.name} {f'master {link.master}' if link.master else 'nomaster'}")
+        lines.append(f"link set dev {link.name} {'up' if link.up else 'down'}")
+        for address in link.addresses:
+            if not address.startswith("fe80:"):
+                expect.append(f"{link.name} {address}")
+                lines.append(f"addr replace {address} dev {link.name}" + (" nodad" if ":" in address else ""))
+    for route in kernel.routes:
+        if route.dev in touched and route.protocol != "kernel":
+            via = f" via {route.via} onlink" if route.via else ""
+            metric = f" metric {route.metric}" if route.metric else ""
+            lines.append(f"route replace {route.to}{via} dev {route.dev}{metric}")
+            if route.to in ("0.0.0.0/0", "::/0"):
+                expect.append(f"{route.dev} default {route.via or None}")
+    return {"expect": expect, "ip": lines}

@@ -1,0 +1,249 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plan a change of a host's network: compare what is there with what a plan wants. Pure; reading is host_read.py."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple
+
+from ansible_collections.vmcluster.network.plugins.module_utils import (
+    host_ifupdown,
+    host_netplan,
+    host_networkd,
+    host_nm,
+)
+from ansible_collections.vmcluster.network.plugins.module_utils.host_change import Side, make_record
+from ansible_collections.vmcluster.network.plugins.module_utils.host_files import (
+    MARK,
+    SYSCTL_PATH,
+    Commands,
+    File,
+    Files,
+    render_sysctls,
+)
+from ansible_collections.vmcluster.network.plugins.module_utils.host_plan import HostPlan, Interface
+from ansible_collections.vmcluster.network.plugins.module_utils.host_read import Evidence, Kernel, Link
+from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
+
+MANAGERS = ("netplan", "nm", "networkd", "ifupdown")
+NAMES = {"netplan": "netplan", "nm": "NetworkManager", "networkd": "systemd-networkd", "ifupdown": "ifupdown"}
+
+_RENDER: Dict[str, Callable[[HostPlan], Dict[str, File]]] = {
+    "netplan": host_netplan.render, "nm": host_nm.render, "networkd": host_networkd.render,
+    "ifupdown": host_ifupdown.render}
+_SECTIONS: Dict[str, Callable[[Mapping[str, File]], Dict[str, str]]] = {
+    "netplan": host_netplan.sections, "nm": host_nm.sections, "networkd": host_networkd.sections,
+    "ifupdown": host_ifupdown.sections}
+
+
+class Found(NamedTuple):
+    """What the host has. sysctls: values now, by path under /proc/sys, of those that the plan sets."""
+
+    kernel: Kernel
+    evidence: Evidence
+    manager: str
+    files: Mapping[str, File]
+    sysctls: Mapping[str, str] = {}
+
+
+class Change(NamedTuple):
+    """All that differs: steps to tell, files to put (None: to remove), and the interfaces concerned."""
+
+    steps: Tuple[Step, ...]
+    files: Files
+    touched: Tuple[str, ...]
+
+
+def choose_manager(evidence: Evidence, names: Iterable[str]) -> Tuple[str, str]:
+    """Return who manages these interfaces of the host, or an empty text and why that cannot be said."""
+    if evidence.netplan:
+        return "netplan", ""
+    claims: Dict[str, List[str]] = {}
+    for name in names:
+        if name in evidence.nm and not evidence.nm[name].startswith(("unmanaged", "connected (externally")):
+            claims.setdefault("nm", []).append(name)
+        elif evidence.networkd.get(name, "unmanaged") != "unmanaged":
+            claims.setdefault("networkd", []).append(name)
+        elif name in evidence.ifupdown:
+            claims.setdefault("ifupdown", []).append(name)
+    if len(claims) > 1:
+        told = " and ".join(f"{', '.join(chosen)} is {NAMES[each]}'s" for each, chosen in sorted(claims.items()))
+        return "", f"{told}: leave all interfaces of the plan to one of them, or say which by manager"
+    if claims:
+        return next(iter(claims)), ""
+    running = {"nm": evidence.nm, "networkd": evidence.networkd, "ifupdown": evidence.ifupdown}
+    there = [each for each, found in running.items() if found]
+    if len(there) == 1:
+        return there[0], ""
+    known = ", ".join(NAMES[each] for each in there) or "none of " + ", ".join(NAMES.values())
+    return "", f"it cannot be told who manages the network here ({known}): say it by manager"
+
+
+def owned_names(manager: str, files: Mapping[str, File]) -> List[str]:
+    """Return the interfaces that our files on the host speak of."""
+    return list(_SECTIONS[manager](files))
+
+
+def sysctl_path(key: str) -> str:
+    """Return the path under /proc/sys of a key, in which either `.` or `/` separates (sysctl.d(5))."""
+    first = next((sign for sign in key if sign in "./"), "/")
+    return key if first == "/" else "/".join(part.replace("/", ".") for part in key.split("."))
+
+
+def plan_change(found: Found, plan: HostPlan) -> Tuple[Change, List[str]]:
+    """Return what differs between host and plan, and why it cannot be changed."""
+    wanted, mistakes = _wanted_files(found, plan)
+    files = {path: file for path, file in wanted.items() if found.files.get(path) != file}
+    before = _SECTIONS[found.manager](found.files)
+    after = _SECTIONS[found.manager](_RENDER[found.manager](plan))
+    differs = plan_differences(plan, found.kernel, found.sysctls)
+    touched = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    touched |= {name for name, _what in differs if name in plan.names}
+    running = [] if touched & {*before, *after} and files else [
+        Step(what, f"interface {name}" if name in plan.names else name, after=(what,)) for name, what in differs]
+    steps = [_file_step(path, found.files.get(path), file) for path, file in files.items()]
+    order = [*plan.names, *(name for name in before if name not in plan.names)]
+    return Change((*steps, *running), files, tuple(name for name in order if name in touched)), mistakes
+
+
+def plan_differences(plan: HostPlan, kernel: Kernel, sysctls: Mapping[str, str]) -> List[Tuple[str, str]]:
+    """Return what of the plan the kernel has not, by interface (or sysctl)."""
+    found = []
+    for interface in plan.interfaces:
+        link = kernel.links.get(interface.name)
+        missing = ["is not there"] if link is None else list(_differences(interface, link, kernel))
+        found += [(interface.name, what) for what in missing]
+    for key, value in plan.sysctls.items():
+        there = sysctls.get(sysctl_path(key))
+        if there is not None and there.split() != value.split():
+            found.append((f"sysctl {key}", f"is {there}, not {value}"))
+    return found
+
+
+def new_addresses(plan: HostPlan, kernel: Kernel) -> List[Tuple[str, str]]:
+    """Return interface and address of what the plan brings and the host has not."""
+    there = {address.partition("/")[0] for link in kernel.links.values() for address in link.addresses}
+    return [(each.name, address.partition("/")[0]) for each in plan.interfaces for address in each.addresses
+            if address.partition("/")[0] not in there]
+
+
+def make_change(name: str, found: Found, plan: HostPlan, change: Change) -> Dict[str, Any]:
+    """Return the record of a change, both ways."""
+    links = found.kernel.links
+    there, back = _commands(found, plan, change.touched)
+    released = [each for each in change.touched if each not in plan.names]
+    gone = tuple(each for each in released if each in links and links[each].kind in ("bridge", "bond", "vlan"))
+    made = tuple(each for each in reversed(plan.made) if each not in links)
+    wanted = {sysctl_path(key): value for key, value in plan.sysctls.items()}
+    old = {path: found.sysctls[path] for path in wanted if path in found.sysctls}
+    boot = Commands(enter=(("netplan", "generate"),)) if found.manager == "netplan" else Commands()
+    before: Files = {path: found.files.get(path) for path in change.files}
+    record = make_record(
+        name, Side(change.files, there, gone, wanted), Side(before, back, made, old), boot, found.kernel,
+        {*change.touched, *(port for each in plan.interfaces for port in each.ports)})
+    return {**record, "probe": new_addresses(plan, found.kernel)}
+
+
+def _wanted_files(found: Found, plan: HostPlan) -> Tuple[Files, List[str]]:
+    wanted: Dict[str, Any] = {**_RENDER[found.manager](plan), **render_sysctls(plan)}
+    mistakes: List[str] = []
+    for path, file in found.files.items():
+        if path in wanted:
+            continue
+        if path == SYSCTL_PATH or path == host_netplan.PATH or path == host_ifupdown.PATH:
+            wanted[path] = None
+        elif found.manager == "netplan":
+            text, wrong = host_netplan.take_over(file.text, plan.names)
+            mistakes += [f"{path}: {wrong}"] if wrong else []
+            wanted[path] = _rewritten(file, text)
+        elif found.manager == "ifupdown":
+            wanted[path] = _rewritten(file, host_ifupdown.take_over(file.text, plan.names, path))
+        elif path.startswith((f"{host_networkd.FOLDER}/{host_networkd.OURS}", f"{host_nm.FOLDER}/{host_nm.OURS}")):
+            wanted[path] = None
+    if found.manager == "networkd":
+        mistakes += [f"{path} comes before this collection's files, so it would be used instead: rename it to a higher "
+                     f"number" for path in host_networkd.find_earlier(found.files, plan.names)]
+    return wanted, mistakes
+
+
+def _rewritten(file: File, text: str) -> File:
+    """An operator's file; one in which nothing is said differently stays as it is to the letter."""
+    return file if text.rstrip("\n") == file.text.rstrip("\n") else file._replace(text=text)
+
+
+def _file_step(path: str, before: "File | None", after: "File | None") -> Step:
+    old, new = ((file.text if file else "").splitlines() for file in (before, after))
+    if before is None:
+        return Step("is missing", f"file {path}", after=tuple(new))
+    if after is None:
+        return Step("is not wanted any more", f"file {path}", before=tuple(old))
+    if before.text == after.text:
+        return Step("has other permissions", f"file {path}", (oct(before.mode),), (oct(after.mode),))
+    if any(line.startswith(MARK) for line in (*old, *new)):  # an operator's: it may hold secrets elsewhere
+        return Step("has lines of interfaces that the plan has, or no longer has", f"file {path}",
+                    tuple(line for line in old if line not in new), tuple(line for line in new if line not in old))
+    return Step("differs", f"file {path}", tuple(old), tuple(new))
+
+
+def _differences(interface: Interface, link: Link, kernel: Kernel) -> Iterable[str]:
+    if link.master != interface.master:
+        yield f"is a port of {link.master or 'nothing'}, not of {interface.master or 'anything'}"
+    if not link.up:
+        yield "is down"
+    if interface.mtu and link.mtu != interface.mtu:
+        yield f"mtu is {link.mtu}, not {interface.mtu}"
+    if interface.mac and link.current_mac != interface.mac:
+        yield f"MAC address is {link.current_mac}, not {interface.mac}"
+    there = {str(ipaddress.ip_interface(address)) for address in link.addresses}
+    yield from (f"has not {address}" for address in interface.addresses if address not in there)
+    if not interface.link_local or interface.master:
+        yield from (f"has {address}" for address in sorted(there) if address.startswith("fe80:"))
+    if interface.master:
+        yield from (f"has {address}" for address in sorted(there) if not address.startswith("fe80:"))
+    for route in interface.routes:
+        if not any((each.to, each.via, each.dev) == (route.to, route.via, interface.name) for each in kernel.routes):
+            yield f"has no route to {route.to} by {route.via or 'itself'}"
+
+
+def _commands(found: Found, plan: HostPlan, touched: Sequence[str]) -> Tuple[Commands, Commands]:
+    """How the manager goes there and back."""
+    links = found.kernel.links
+    there_now = [name for name in touched if name in links]
+    released = [name for name in there_now if name not in plan.names and links[name].kind not in (
+        "bridge", "bond", "vlan")]
+    if found.manager == "nm":
+        chosen = HostPlan(tuple(each for each in plan.interfaces if each.name in touched))
+        masters_first = sorted(there_now, key=lambda name: bool(links[name].master))
+        active = {name: found.evidence.active[name] for name in masters_first if name in found.evidence.active}
+        return host_nm.commands(chosen, released), host_nm.return_commands(active)
+    if found.manager == "ifupdown":
+        return _ifupdown_commands(found, plan, touched)
+    staying = [name for name in there_now if name in plan.names or name in released]
+    if found.manager == "netplan":
+        renderer = host_netplan.read_renderer([file.text for file in found.files.values()])
+        return host_netplan.commands(renderer, staying), host_netplan.commands(renderer, there_now)
+    return host_networkd.commands(staying), host_networkd.commands(there_now)
+
+
+def _ifupdown_commands(found: Found, plan: HostPlan, touched: Sequence[str]) -> Tuple[Commands, Commands]:
+    links, ours = found.kernel.links, owned_names("ifupdown", found.files)
+    in_place = [name for name in plan.names if name in touched and name in ours and name in links]
+    changed: Set[str] = {*touched} - {*in_place}
+    known = [*(name for name in found.evidence.ifupdown if name not in ours), *ours]
+    before = list(dict.fromkeys(name for name in known if name in changed and name in links and links[name].up))
+    stanzas = _stanzas_after(found, plan)
+    after = [name for name in plan.names if name in touched]
+    after += [name for name in before if name not in plan.names and name in stanzas]
+    there = host_ifupdown.commands(before[::-1], in_place, after)
+    back = host_ifupdown.commands([name for name in after[::-1] if name in changed], in_place,
+                                  [*before, *(name for name in in_place)])
+    return there, back
+
+
+def _stanzas_after(found: Found, plan: HostPlan) -> Set[str]:
+    """The interfaces that the operator's files will speak of."""
+    texts = [host_ifupdown.take_over(file.text, plan.names, path) for path, file in found.files.items()
+             if path != host_ifupdown.PATH and path != SYSCTL_PATH]
+    return {name for text in texts for name in host_ifupdown.defined_names(text)}
