@@ -9,8 +9,10 @@ import contextlib
 import os
 import subprocess
 import tempfile
-from typing import Iterator, Optional, Sequence
+from typing import Iterator, Mapping, Optional, Sequence
 
+SYNC_EACH_UP_TO = 8  # files; more are cheaper to sync with their file system
+SYNC_TIMEOUT = 600.0
 PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -53,6 +55,21 @@ def write_file(path: str, text: str, mode: int = 0o644) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(draft)
         raise
+
+
+def write_files(folder: str, texts: Mapping[str, str]) -> None:
+    """Write files of one folder, by name, each whole or not at all (also after a crash)."""
+    if len(texts) <= SYNC_EACH_UP_TO:
+        for name, text in texts.items():
+            write_file(f"{folder}/{name}", text)
+        return
+    os.makedirs(folder, exist_ok=True)
+    for name, text in texts.items():
+        with open(f"{folder}/.{name}.draft", "w", encoding="utf-8") as stream:
+            stream.write(text)
+    run_command(["sync", "-f", folder], timeout=SYNC_TIMEOUT)
+    for name in texts:
+        os.replace(f"{folder}/.{name}.draft", f"{folder}/{name}")
 
 
 def write_sysctl(path: str, value: str) -> None:

@@ -22,7 +22,6 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import
 
 LOCK_PATH = "/run/vmcluster-interfaces.lock"
 LOCK_WAIT = 120.0  # seconds; a call for 1000 VMs takes some
-SYNC_EACH_UP_TO = 8  # records; more are cheaper to sync with their file system
 KERNEL_TIMEOUT = 600.0
 
 _FAILED_LINE = re.compile(r"Command failed -:(\d+)")
@@ -68,21 +67,9 @@ def apply_boot(steps: Iterable[Step]) -> None:
 
 def write_records(steps: Iterable[Step], folder: str = RECORD_FOLDER) -> None:
     """Write the records of the steps, each whole or not at all, also after a crash of the node."""
-    texts = {step.thing.partition(" ")[2]: command[7:] for step in steps for command in step.commands
-             if command.startswith("record ")}
-    if not texts:
-        return
-    if len(texts) <= SYNC_EACH_UP_TO:
-        for interface, text in texts.items():
-            apply.write_file(f"{folder}/{interface}.json", text)
-        return
-    os.makedirs(folder, exist_ok=True)
-    for interface, text in texts.items():
-        with open(f"{folder}/.{interface}.draft", "w", encoding="utf-8") as stream:
-            stream.write(text)
-    apply.run_command(["sync", "-f", folder], timeout=KERNEL_TIMEOUT)
-    for interface in texts:
-        os.replace(f"{folder}/.{interface}.draft", f"{folder}/{interface}.json")
+    apply.write_files(folder, {
+        f"{step.thing.partition(' ')[2]}.json": command[7:]
+        for step in steps for command in step.commands if command.startswith("record ")})
 
 
 def forget_records(steps: Iterable[Step], folder: str = RECORD_FOLDER) -> None:
