@@ -284,10 +284,16 @@ def unexpected_prefixes(
 
     kernel: zebra's routes by prefix; with them, a route counts when the kernel has it too.
     """
+    usable = usable_prefixes(routes, kernel)
+    return [prefix for prefix in prefixes if (str(ipaddress.ip_network(prefix)) in usable) != present]
+
+
+def usable_prefixes(routes: Iterable[Mapping[str, Any]], kernel: Optional[Mapping[str, Any]]) -> "set[str]":
+    """Return the prefixes that have a usable BGP route; kernel as for unexpected_prefixes."""
     usable = {route["prefix"] for route in routes if route["next_hop"]}
     if kernel is not None:
         usable &= {prefix for prefix, found in kernel.items() if any(is_in_kernel(route) for route in found)}
-    return [prefix for prefix in prefixes if (str(ipaddress.ip_network(prefix)) in usable) != present]
+    return usable
 
 
 def is_in_kernel(route: Mapping[str, Any]) -> bool:

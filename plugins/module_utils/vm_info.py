@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Tuple
 
+from ansible_collections.vmcluster.network.plugins.module_utils import vm_iface_read, vm_route
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import StaticRoute
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import Found, Link, parse_route
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import (
@@ -24,6 +25,16 @@ Routes = Mapping[Tuple[object, ...], StaticRoute]
 """Static routes by their meaning."""
 
 _NAME_OF_TAG = {**{tag: name for name, tag in ANNOUNCEMENTS.items() if tag}, ELEVATED_TAG: "elevated"}
+
+
+def ask_interfaces(names: Optional[Collection[str]]) -> Dict[str, Any]:
+    """Return what fabric_vm_iface_info tells: `interfaces`, and why FRR could not be read. names as below.
+
+    Raises iproute.ReadError, vtysh.FrrError, OSError.
+    """
+    frr = vm_route.read_frr()
+    found = vm_iface_read.read_found((), frr.running)
+    return {"interfaces": describe_interfaces(found, frr.saved, names), "frr": frr.wrong}
 
 
 def describe_interfaces(found: Found, saved: Iterable[str], names: Optional[Collection[str]]) -> List[Dict[str, Any]]:

@@ -10,7 +10,7 @@ module: cluster_report
 short_description: Compare a cluster with what its hosts say of themselves
 description:
   - Compares the plan of M(vmcluster.network.cluster_plan) with the results of the info modules that a play has
-    registered on each host as C(found_sessions), C(found_routes) and C(found_interfaces), and with the leases.
+    registered on each host as C(found_host), C(found_routes) and C(found_junos), and with the leases.
   - Tells every session that is not Established, every VM whose route a reflector or core gateway lacks or has with
     another next hop or community, every route that no VM has, and every disagreement between register and nodes.
   - Runs on the controller and touches no host. Differences are told, and are no failure of this module.

@@ -120,19 +120,16 @@ frr:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmcluster.network.plugins.module_utils import iproute, vm_iface_read, vm_info, vm_route, vtysh
+from ansible_collections.vmcluster.network.plugins.module_utils import iproute, vm_info, vtysh
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={"names": {"type": "list", "elements": "str"}}, supports_check_mode=True)
     try:
-        frr = vm_route.read_frr()
-        found = vm_iface_read.read_found((), frr.running)
+        module.exit_json(changed=False, **vm_info.ask_interfaces(module.params["names"]))
     except (iproute.ReadError, vtysh.FrrError, OSError) as error:
         module.fail_json(msg=str(error))
-    interfaces = vm_info.describe_interfaces(found, frr.saved, module.params["names"])
-    module.exit_json(changed=False, interfaces=interfaces, frr=frr.wrong)
 
 
 if __name__ == "__main__":

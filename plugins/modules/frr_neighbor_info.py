@@ -110,10 +110,10 @@ sessions:
       sample: false
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmcluster.network.plugins.module_utils import frr_state, vtysh, waiting
+from ansible_collections.vmcluster.network.plugins.module_utils import frr_ask, vtysh
 
 ARGUMENTS: Dict[str, Any] = {
     "vrf": {"type": "str"},
@@ -122,28 +122,15 @@ ARGUMENTS: Dict[str, Any] = {
 }
 
 
-def run(options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+def run(options: Dict[str, Any]) -> Dict[str, Any]:
     """Read, report."""
-    sessions = waiting.ask_until(lambda: read(options), all_established, options["wait"])
-    return {"changed": False, "sessions": sessions}
-
-
-def read(options: Dict[str, Any]) -> List[Dict[str, Any]]:
-    """Return the sessions that were asked for."""
-    sessions = frr_state.read_sessions(vtysh.show_json(f"show bgp{frr_state.in_vrf(options['vrf'])} neighbors json"))
-    groups = options["peer_groups"]
-    return [session for session in sessions if groups is None or session["peer_group"] in groups]
-
-
-def all_established(sessions: List[Dict[str, Any]]) -> bool:
-    """Tell whether all sessions are up that nobody shut down."""
-    return all(session["state"] in ("Established", "Shutdown") for session in sessions)
+    return {"changed": False, "sessions": frr_ask.ask_sessions(options["vrf"], options["peer_groups"], options["wait"])}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        module.exit_json(**run(module.params, module.check_mode))
+        module.exit_json(**run(module.params))
     except (vtysh.FrrError, ValueError) as error:
         module.fail_json(msg=str(error))
 

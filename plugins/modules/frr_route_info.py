@@ -101,10 +101,10 @@ kernel:
   sample: {}
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmcluster.network.plugins.module_utils import frr_state, vtysh, waiting
+from ansible_collections.vmcluster.network.plugins.module_utils import frr_ask, vtysh
 
 ARGUMENTS: Dict[str, Any] = {
     "prefixes": {"type": "list", "elements": "str"},
@@ -116,35 +116,15 @@ ARGUMENTS: Dict[str, Any] = {
 }
 
 
-def run(options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+def run(options: Dict[str, Any]) -> Dict[str, Any]:
     """Read, report."""
-    seconds = options["wait"] if options["expect"] else 0
-    return waiting.ask_until(lambda: read(options), lambda result: not result.get("unexpected"), seconds)
-
-
-def read(options: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the routes as they are now."""
-    wanted = frr_state.Wanted(options["prefixes"], options["within"])
-    vrf = frr_state.in_vrf(options["vrf"])
-    routes: List[Dict[str, Any]] = []
-    for command in frr_state.bgp_commands(wanted, vrf):
-        routes += frr_state.read_bgp_routes(vtysh.show_json(command), wanted)
-    result: Dict[str, Any] = {"changed": False, "routes": frr_state.without_doubles(routes)}
-    if options["kernel"]:
-        kernel: Dict[str, Any] = {}
-        for command in frr_state.kernel_commands(wanted, vrf):
-            kernel.update(frr_state.read_kernel_routes(vtysh.show_json(command), wanted))
-        result["kernel"] = kernel
-    if options["expect"]:
-        result["unexpected"] = frr_state.unexpected_prefixes(
-            options["prefixes"] or [], result["routes"], result.get("kernel"), options["expect"] == "present")
-    return result
+    return {"changed": False, **frr_ask.ask_routes(options, options["wait"])}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        module.exit_json(**run(module.params, module.check_mode))
+        module.exit_json(**run(module.params))
     except (vtysh.FrrError, ValueError) as error:
         module.fail_json(msg=str(error))
 

@@ -14,12 +14,12 @@ from .verify import Cluster, Evidence, Host, Peer, Report
 GROUP_OF_ROLE = {"ipfabric": "nodes", "route_reflector": "route_reflectors", "core_gateway": "core_gateways"}
 
 RESULTS = {
-    "found_sessions": ("sessions",),
+    "found_host": ("sessions", "interfaces", "routes", "problems"),
     "found_routes": ("routes",),
-    "found_interfaces": ("interfaces",),
     "found_junos": ("sessions", "routes"),
 }
-"""The variables in which playbooks register the info modules' results, and the evidence that each holds."""
+"""The variables in which playbooks register the info modules' results, the later counting more, and the evidence that
+each may hold."""
 
 
 def read_hosts(plan: Mapping[str, Any]) -> list[Host]:
@@ -82,6 +82,7 @@ def read_evidence(results: Mapping[str, Mapping[str, Any]], registers: Iterable[
             for variable, kinds in RESULTS.items()
             if _is_answer(found, variable)
             for kind in kinds
+            if found[variable].get(kind) is not None
         }
         for host, found in results.items()
     }
@@ -95,9 +96,9 @@ def _is_answer(found: Mapping[str, Any], variable: str) -> bool:
     return isinstance(result, Mapping) and not any(result.get(key) for key in ("failed", "skipped", "unreachable"))
 
 
-def _read_result(kind: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _read_result(kind: str, result: Mapping[str, Any]) -> Any:
     if kind != "routes":
-        return list(result[kind])
+        return result[kind]
     kernel = result.get("kernel")
     return [_read_route(route, kernel) for route in result["routes"]]
 

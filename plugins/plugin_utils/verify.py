@@ -88,7 +88,8 @@ class Report:
 
 
 Evidence = Mapping[str, Mapping[str, Any]]
-"""By host: `sessions`, `routes`, `interfaces`, `leases` of the info modules; a key is absent when not asked."""
+"""By host: `sessions`, `routes`, `interfaces`, `leases` of the info modules, absent when not asked; `problems`: by one
+of these, why the host could not tell it."""
 
 
 def verify_cluster(
@@ -151,6 +152,8 @@ def _missing_evidence(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Dif
             yield Difference(
                 host.name, "gave no answer", "see whether it is up and reachable; run with --limit without it"
             )
+        for kind, reason in sorted(evidence.get(host.name, {}).get("problems", {}).items()):
+            yield Difference(host.name, f"could not tell its {kind}: {reason}", "put that right, or run site.yml")
 
 
 def _session_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:

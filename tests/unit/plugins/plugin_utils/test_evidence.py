@@ -16,7 +16,7 @@ def junos_answer(**changes):
 
 def test_one_answer_of_a_junos_gateway_holds_its_sessions_and_its_routes():
     skipped = {"changed": False, "skipped": True}
-    found = {"found_sessions": skipped, "found_routes": skipped, "found_junos": junos_answer()}
+    found = {"found_host": skipped, "found_routes": skipped, "found_junos": junos_answer()}
     assert read_evidence({"mx1": found}) == {
         "mx1": {
             "sessions": [SESSION],
@@ -41,3 +41,16 @@ def test_a_route_that_junos_has_and_does_not_use_is_not_installed():
 @pytest.mark.parametrize("trouble", [{"failed": True}, {"skipped": True}, {"unreachable": True}])
 def test_a_gateway_that_gave_no_answer_is_no_evidence(trouble):
     assert read_evidence({"mx1": {"found_junos": {**junos_answer(), **trouble}}}) == {"mx1": {}}
+
+
+def test_what_a_host_could_not_tell_is_no_evidence_and_told():
+    answer = {"changed": False, "interfaces": [], "problems": {"sessions": "FRR is installed and not running"}}
+    assert read_evidence({"node1": {"found_host": answer}}) == {
+        "node1": {"interfaces": [], "problems": {"sessions": "FRR is installed and not running"}}
+    }
+
+
+def test_routes_that_came_later_count_more():
+    early = {"sessions": [], "routes": [], "problems": {}}
+    late = {"routes": junos_answer()["routes"]}
+    assert len(read_evidence({"rr1": {"found_host": early, "found_routes": late}})["rr1"]["routes"]) == 1

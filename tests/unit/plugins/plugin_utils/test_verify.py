@@ -106,6 +106,14 @@ def test_of_a_node_that_was_not_asked_or_gave_no_answer_nothing_is_concluded():
     assert [row["host"] for row in report.hosts] == ["node2", "rr1", "core"]
 
 
+def test_what_a_host_could_not_tell_is_a_difference():
+    evidence = agreeing()
+    del evidence["node1"]["sessions"]
+    evidence["node1"]["problems"] = {"sessions": "FRR is installed and not running"}
+    (found,) = verify_cluster(HOSTS, [ALPHA], evidence).differences
+    assert (found.host, found.what) == ("node1", "could not tell its sessions: FRR is installed and not running")
+
+
 def test_a_difference_of_one_vm_does_not_mark_another_whose_name_begins_alike():
     evidence = agreeing()
     evidence["core"]["routes"] = [
