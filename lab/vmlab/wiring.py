@@ -43,6 +43,9 @@ def interface_mac(host: str, interface: str) -> str:
 def make_switches(state: LabState, topology: Topology) -> None:
     """Make the namespace of the switches, and in it one switch per network."""
     make_netns(state.wires_netns)
+    # An address of the lab's own is on one network, and answers on no other.
+    seat = ["nsenter", f"--net={named_netns(state.wires_netns)}"]
+    run_command([*seat, "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1"])
     # A wire's switch hands link-local frames (LLDP) on; 802.1D reserves the three that can't be.
     run_ip_batch(
         (

@@ -40,12 +40,22 @@ class ActionModule(ActionBase):
         result.update(told)
         if told.get("failed") or not change:
             return result
-        confirmed = self._try(task_vars, "confirm", change, started + within)
+        confirmed = self._confirm(task_vars, change, started + within)
         result.update(tried=confirmed.get("tried", ["a new connection from the controller"]),
                       wrong=confirmed.get("wrong", []), outcome=confirmed.get("outcome", "no connection"))
         if confirmed.get("outcome") == "confirmed":
             return result
         return self._tell_return(task_vars, change, result, started + within + GRACE)
+
+    def _confirm(self, task_vars: dict[str, Any] | None, change: str, deadline: float) -> dict[str, Any]:
+        """Wait until the host has carried the change out, and let it test; by a connection made after that."""
+        while True:
+            told = self._try(task_vars, "outcome", change, deadline)
+            if told.get("applied"):
+                return self._try(task_vars, "confirm", change, deadline)
+            if told.get("outcome") != "pending" or time.monotonic() >= deadline:
+                return told
+            time.sleep(PAUSE)
 
     def _tell_return(
         self, task_vars: dict[str, Any] | None, change: str, result: dict[str, Any], deadline: float

@@ -96,12 +96,10 @@ def read_outcome(name: str) -> Optional[Dict[str, Any]]:
     return told if told is not None and told.get("id") == name else None
 
 
-def wait_for_applied(name: str, seconds: float) -> Optional[Dict[str, Any]]:
-    """Return what the script told when it had carried the change out; None when it has not within `seconds`."""
-    def read() -> Optional[Dict[str, Any]]:
-        told = read_records(host_change.APPLIED_PATH)
-        return told if told is not None and told.get("id") == name else None
-    return ask_until(read, lambda told: told is not None or read_pending().get("id") != name, seconds)
+def read_applied(name: str) -> Optional[Dict[str, Any]]:
+    """Return what the script told when it had carried the change out; None when it has not yet."""
+    told = read_records(host_change.APPLIED_PATH)
+    return told if told is not None and told.get("id") == name else None
 
 
 def wait_for_others(seconds: float) -> bool:

@@ -8,7 +8,7 @@ Texts and data only; doing is host_apply.py. The script needs no Ansible and no 
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils.host_files import Commands, Files
 from ansible_collections.vmcluster.network.plugins.module_utils.host_read import Kernel
@@ -67,8 +67,10 @@ import time
 CHANGE, APPLIED, OUTCOME = "@CHANGE@", "@APPLIED@", "@OUTCOME@"
 LOCK, UNIT = "@LOCK@", "@UNIT@"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-COMMAND_TIME, SETTLE_TIME, KERNEL_TIME = 25, 8, 3  # seconds
+# Seconds: for one command, for all commands of the way back, for the manager to bring addresses back, for the kernel.
+COMMAND_TIME, RETURN_TIME, SETTLE_TIME, KERNEL_TIME = 25, 10, 6, 3
 failures = []
+deadline = [float("inf")]
 
 
 def complain(said):
@@ -77,9 +79,10 @@ def complain(said):
 
 
 def run(argv, text=None):
+    left = max(1, min(COMMAND_TIME, deadline[0] - time.monotonic()))
     try:
         done = subprocess.run(argv, input=text or "", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              universal_newlines=True, timeout=COMMAND_TIME, env={"PATH": PATH, "LC_ALL": "C"})
+                              universal_newlines=True, timeout=left, env={"PATH": PATH, "LC_ALL": "C"})
     except (OSError, subprocess.TimeoutExpired) as error:
         complain(" ".join(argv) + ": " + str(error))
         return ""
@@ -117,9 +120,9 @@ def put_files(files):
 
 
 def put_sysctls(values, wait):
-    deadline = time.monotonic() + wait
+    end = time.monotonic() + wait
     for path in sorted(values):
-        while not os.path.exists("/proc/sys/" + path) and time.monotonic() < deadline:
+        while not os.path.exists("/proc/sys/" + path) and time.monotonic() < end:
             time.sleep(0.1)
         try:
             with open("/proc/sys/" + path, "w") as stream:
@@ -136,6 +139,7 @@ def go(side, wait):
     for name in side["delete"]:
         if os.path.exists("/sys/class/net/" + name):
             run(["ip", "link", "del", "dev", name])
+    put_sysctls(side["before"], 0)
     for argv in side["enter"]:
         run(argv)
     put_sysctls(side["sysctls"], wait)
@@ -154,16 +158,16 @@ def missing(state):
 
 def settle(state):
     """Wait for the old addresses; those that the manager does not bring are set without it."""
-    deadline = time.monotonic() + SETTLE_TIME
+    end = time.monotonic() + SETTLE_TIME
     left = missing(state)
-    while left and time.monotonic() < deadline:
+    while left and time.monotonic() < end:
         time.sleep(0.2)
         left = missing(state)
     if left:
         complain("not back by itself, so set with ip: " + ", ".join(left))
         run(["ip", "-force", "-batch", "-"], "".join(line + "\\n" for line in state["ip"]))
-        deadline = time.monotonic() + KERNEL_TIME
-        while left and time.monotonic() < deadline:
+        end = time.monotonic() + KERNEL_TIME
+        while left and time.monotonic() < end:
             time.sleep(0.1)
             left = missing(state)
     return left
@@ -182,14 +186,15 @@ def finish(change, who, left):
     write_file(OUTCOME, json.dumps(told), 0o600)
     remove_file(APPLIED)
     remove_file(CHANGE)
-    run(["systemctl", "--no-block", "stop", UNIT + "-rollback.timer"]) if who == "test" else None
+    if who == "test":
+        run(["systemctl", "--no-block", "stop", UNIT + "-rollback.timer"])
 
 
 def main():
     verb, word = (sys.argv + ["", ""])[1:3]
     if verb == "rollback":
-        run(["systemctl", "stop", UNIT + "-apply.timer", UNIT + "-apply.service"])
-        failures.clear()  # they need not be there
+        for unit in UNIT + "-apply.timer", UNIT + "-apply.service":  # which need not be there any more
+            subprocess.call(["systemctl", "stop", unit], stderr=subprocess.DEVNULL)
     with open(LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         change = read_change()
@@ -199,6 +204,7 @@ def main():
             go(change["apply"], KERNEL_TIME)
             write_file(APPLIED, json.dumps({"id": change["id"], "failures": failures}), 0o600)
         elif verb == "rollback":
+            deadline[0] = time.monotonic() + RETURN_TIME
             go(change["rollback"], 0)
             finish(change, word, settle(change["state"]))
         else:
@@ -214,12 +220,16 @@ if __name__ == "__main__":
 
 
 class Side(NamedTuple):
-    """One direction of a change: files to put, commands, links to delete, sysctls to set by path under /proc/sys."""
+    """One direction of a change: files to put, commands, links to delete, sysctls to set by path under /proc/sys.
+
+    before: sysctls to set before the manager enters the configuration.
+    """
 
     files: Files
     commands: Commands
     delete: Tuple[str, ...] = ()
-    sysctls: Dict[str, str] = {}
+    sysctls: Mapping[str, str] = {}
+    before: Mapping[str, str] = {}
 
 
 class FoundHelp(NamedTuple):
@@ -252,7 +262,7 @@ def _side(side: Side) -> Dict[str, Any]:
              for path, file in side.files.items()}
     return {"files": files, "leave": [list(argv) for argv in side.commands.leave],
             "enter": [list(argv) for argv in side.commands.enter], "delete": list(side.delete),
-            "sysctls": dict(side.sysctls)}
+            "sysctls": dict(side.sysctls), "before": dict(side.before)}
 
 
 def _state(kernel: Kernel, touched: "set[str]") -> Dict[str, Any]:

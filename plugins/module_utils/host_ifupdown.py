@@ -156,11 +156,13 @@ def _settings(interface: Interface) -> Iterator[str]:
         yield f"pre-up ip link set dev $IFACE mtu {interface.mtu}"
     if not interface.has_ipv6:
         yield f"pre-up echo 1 > {_IPV6}/disable_ipv6"
+        yield f"post-down echo 0 > {_IPV6}/disable_ipv6"
         return
     yield f"pre-up echo 0 > {_IPV6}/disable_ipv6"
     yield f"pre-up echo {2 if interface.accept_ra else 0} > {_IPV6}/accept_ra"
     if not interface.link_local:
         yield "pre-up ip link set dev $IFACE addrgenmode none"
+        yield "post-down ip link set dev $IFACE addrgenmode eui64"
 
 
 def _route(route: Route) -> str:

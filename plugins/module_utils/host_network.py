@@ -39,7 +39,7 @@ _SECTIONS: Dict[str, Callable[[Mapping[str, File]], Dict[str, str]]] = {
 
 
 class Found(NamedTuple):
-    """What the host has. sysctls: values now, by path under /proc/sys, of those that the plan sets."""
+    """What the host has. sysctls: values now, by path under /proc/sys, of those that the plan sets or managers do."""
 
     kernel: Kernel
     evidence: Evidence
@@ -138,10 +138,11 @@ def make_change(name: str, found: Found, plan: HostPlan, change: Change) -> Dict
     made = tuple(each for each in reversed(plan.made) if each not in links)
     wanted = {sysctl_path(key): value for key, value in plan.sysctls.items()}
     old = {path: found.sysctls[path] for path in wanted if path in found.sysctls}
+    ipv6 = {path: value for path, value in found.sysctls.items() if path not in wanted}
     boot = Commands(enter=(("netplan", "generate"),)) if found.manager == "netplan" else Commands()
     before: Files = {path: found.files.get(path) for path in change.files}
     record = make_record(
-        name, Side(change.files, there, gone, wanted), Side(before, back, made, old), boot, found.kernel,
+        name, Side(change.files, there, gone, wanted), Side(before, back, made, old, ipv6), boot, found.kernel,
         {*change.touched, *(port for each in plan.interfaces for port in each.ports)})
     return {**record, "probe": new_addresses(plan, found.kernel)}
 

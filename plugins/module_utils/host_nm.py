@@ -49,10 +49,10 @@ def commands(plan: HostPlan, released: Sequence[str]) -> Commands:
 
 
 def return_commands(active: Mapping[str, str]) -> Commands:
-    """Return how the profiles that were active come back; active: their UUIDs by interface."""
+    """Return how the profiles that were active come back, all at once; active: their UUIDs by interface."""
     return Commands(enter=(
         ("nmcli", "connection", "reload"),
-        *(("nmcli", "--wait", WAIT, "connection", "up", "uuid", uuid_) for uuid_ in active.values())))
+        *(("nmcli", "--wait", "0", "connection", "up", "uuid", uuid_) for uuid_ in active.values())))
 
 
 def sections(files: Mapping[str, File]) -> Dict[str, str]:

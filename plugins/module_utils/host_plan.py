@@ -105,11 +105,11 @@ class Connection(NamedTuple):
 
 def read_plan(
         options: Mapping[str, Any], nics: Mapping[str, Nic], connection: Optional[Connection] = None,
-        stays: Iterable[str] = ()) -> Tuple[HostPlan, List[str]]:
+        stays: Optional[Mapping[str, Sequence[str]]] = None) -> Tuple[HostPlan, List[str]]:
     """Return the plan and all that is wrong with it.
 
     options: `interfaces` and `sysctls` as the module takes them. nics: the host's interfaces by name. stays: addresses
-    with length on interfaces that are not touched.
+    with length of interfaces that are not touched.
     """
     mistakes: List[str] = []
     listed = [_read_interface(each, nics, mistakes) for each in options.get("interfaces") or ()]
@@ -118,8 +118,9 @@ def read_plan(
     mistakes += _check_names(listed)
     mistakes += _check_wiring(plan, nics)
     mistakes += _check_addresses(plan)
+    mistakes += _check_taken(plan, stays or {})
     if not mistakes and connection is not None:
-        mistakes += check_connection(plan, connection, stays)
+        mistakes += check_connection(plan, connection, [each for there in (stays or {}).values() for each in there])
     return plan, mistakes
 
 
@@ -230,7 +231,8 @@ def _complete(listed: Sequence[Interface], nics: Mapping[str, Nic]) -> List[Inte
 
 def _in_order(interfaces: Iterable[Interface]) -> Tuple[Interface, ...]:
     """NICs first, then what stands on them; a ring, which the check tells, keeps its order."""
-    left, done = sorted(interfaces, key=lambda each: KINDS.index(each.kind)), []
+    left = sorted(interfaces, key=lambda each: KINDS.index(each.kind))
+    done: List[Interface] = []
     while left:
         there = {each.name for each in done}
         ready = [each for each in left if not _needs(each, left) - there] or left
@@ -311,6 +313,16 @@ def _check_addresses(plan: HostPlan) -> Iterator[str]:
                 yield f"interface {each.name}: source {route.source} is no address of the plan"
 
 
+def _check_taken(plan: HostPlan, stays: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    holders = {address.partition("/")[0]: name for name, addresses in stays.items() for address in addresses}
+    for each in plan.interfaces:
+        for address in each.addresses:
+            holder = holders.get(address.partition("/")[0])
+            if holder:
+                yield (f"interface {each.name}: {address} is on {holder}, which is not in the plan and would keep it: "
+                       f"list {holder} without it")
+
+
 def _is_near(route: Route, networks: Sequence[Any], interface: Interface) -> bool:
     gateway = ipaddress.ip_address(route.via)
     if route.on_link or gateway.is_link_local or (interface.dhcp4 and gateway.version == 4):
@@ -319,7 +331,7 @@ def _is_near(route: Route, networks: Sequence[Any], interface: Interface) -> boo
 
 
 def check_connection(plan: HostPlan, connection: Connection, stays: Iterable[str]) -> List[str]:
-    """Return why Ansible's connection could not come again when the plan is carried out; stays: see read_plan."""
+    """Return why Ansible's connection could not come again when the plan is carried out; stays: addresses that stay."""
     server, client = ipaddress.ip_address(connection.server), ipaddress.ip_address(connection.client)
     if server.is_loopback or client.is_loopback:
         return []

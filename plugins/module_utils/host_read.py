@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import subprocess
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import apply, host_ifupdown, host_nm
 from ansible_collections.vmcluster.network.plugins.module_utils.host_files import SYSCTL_PATH, File
@@ -171,7 +171,8 @@ def _read_nm() -> Tuple[Dict[str, str], Dict[str, str]]:
         return {}, {}
     shown = _ask("nmcli", "-t", "-e", "no", "-f", "STATE,CON-UUID,DEVICE", "device", check=False)
     rows = [line.split(":", 2) for line in shown.splitlines() if line.count(":") >= 2]
-    return {name: state for state, _uuid, name in rows}, {name: uuid for _state, uuid, name in rows if uuid}
+    active = {name: uuid for state, uuid, name in rows if uuid and state == "connected"}
+    return {name: state for state, _uuid, name in rows}, active
 
 
 def _read_networkd() -> Dict[str, str]:
@@ -229,7 +230,7 @@ def read_records(path: str) -> Optional[Dict[str, Any]]:
     return found if isinstance(found, dict) else None
 
 
-def addresses_besides(kernel: Kernel, names: Iterable[str]) -> List[str]:
-    """Return the addresses on interfaces that have other names than these."""
+def addresses_besides(kernel: Kernel, names: Iterable[str]) -> Dict[str, Tuple[str, ...]]:
+    """Return by interface the addresses of all that have other names than these."""
     chosen = set(names)
-    return [address for link in kernel.links.values() if link.name not in chosen for address in link.addresses]
+    return {name: link.addresses for name, link in kernel.links.items() if name not in chosen}

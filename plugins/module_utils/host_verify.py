@@ -41,9 +41,11 @@ def verify_plan(plan: HostPlan, probes: Iterable[Tuple[str, str]], gateways: boo
 
 
 def read_sysctls(plan: HostPlan) -> Dict[str, str]:
-    """Return the values that the plan's sysctls have now, by path; those that are not there are left out."""
+    """Return the values that the plan's sysctls have now, and those that managers set on its interfaces, by path."""
     values = {}
-    for path in map(sysctl_path, plan.sysctls):
+    paths = [sysctl_path(key) for key in plan.sysctls]
+    paths += [f"net/ipv6/conf/{name}/{key}" for name in plan.names for key in ("disable_ipv6", "accept_ra")]
+    for path in paths:
         with contextlib.suppress(OSError), open(f"/proc/sys/{path}", encoding="ascii", errors="replace") as stream:
             values[path] = stream.read().strip()
     return values
