@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .database import CommitError
 from .device import Backend, Device, NoBackend, Settings, read_settings
+from .frr import FrrBackend
 from .server import Server
 from .tree import ConfigurationError
 
@@ -31,6 +32,8 @@ def make_backend(settings: Settings) -> Backend:
     """The backend that the settings name."""
     if settings.backend == "none":
         return NoBackend()
+    if settings.backend == "frr":
+        return FrrBackend(settings.enter)
     raise ConfigurationError(f"no backend {settings.backend}")
 
 

@@ -60,6 +60,9 @@ def read_settings(path: Path) -> Settings:
 class Backend(Protocol):
     """What carries out a configuration and knows what came of it."""
 
+    async def reset(self) -> None:
+        """Start from nothing: what an earlier simulator left goes."""
+
     def check(self, tree: Node) -> list[ConfigurationError]:
         """What of a configuration the backend can't do."""
 
@@ -72,6 +75,9 @@ class Backend(Protocol):
 
 class NoBackend:
     """Configuration only: no BGP session is ever up."""
+
+    async def reset(self) -> None:
+        """Nothing is left."""
 
     def check(self, tree: Node) -> list[ConfigurationError]:
         """Everything that Junos takes."""

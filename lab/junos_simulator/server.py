@@ -69,6 +69,7 @@ class Server:
 
     async def start(self) -> None:
         """Listen, and say so in the file of the settings."""
+        await self.device.backend.reset()
         await self.device.database.start()
         self.acceptor = await asyncssh.listen(
             self.settings.address, self.settings.port, server_host_keys=[read_host_key(self.settings.host_key)],

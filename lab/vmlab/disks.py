@@ -9,9 +9,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import junos
 from .commands import run_command
 from .errors import LabError
-from .state import LabState
+from .state import CHECKOUT, LabState
 from .topology import Host, Topology
 
 BOOT_SCRIPT = "usr/local/lib/vmcluster-lab/boot"
@@ -111,7 +112,7 @@ def hosts_file(topology: Topology) -> str:
 
 
 def make_keys(state: LabState, topology: Topology) -> None:
-    """Make the lab's SSH key, one host key per host, and a known_hosts file that names them all."""
+    """Make the lab's SSH key, one host key per host, known_hosts with all of them, and a client's configuration."""
     folder = state.key.parent
     folder.mkdir(parents=True)
     folder.chmod(0o700)
@@ -119,6 +120,16 @@ def make_keys(state: LabState, topology: Topology) -> None:
     for name in (state.key.name, *topology.hosts):
         run_command(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab-{name}", "-f", folder / name])
     for host in topology.hosts.values():
-        names = ",".join((host.name, *host.addresses()))
+        names = ",".join(known_names(host))
         known.append(f"{names} {(folder / host.name).with_suffix('.pub').read_text()}")
     state.known_hosts.write_text("".join(known))
+    (folder / "config").write_text(
+        f"Host *\n    ProxyCommand {CHECKOUT}/lab/lab --name {state.name} ssh-proxy %h %p\n"
+        f"    IdentityFile {state.key}\n    UserKnownHostsFile {state.known_hosts}\n"
+    )
+
+
+def known_names(host: Host) -> list[str]:
+    """The names of a host for known_hosts; a Junos simulator has the same key at its own port."""
+    names = [host.name, *host.addresses()]
+    return names + [f"[{name}]:{junos.PORT}" for name in names if host.junos]

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import cgroups, wiring
+from . import cgroups, junos, wiring
 from .errors import LabError
 from .guests import kill_guests_of, start_guests_of
 from .netns import named_netns
@@ -134,6 +134,8 @@ class Supervisor:
                             leader = find_process(int(line.partition("=")[2]))
                             self.keep_leader(leader)
                     if "READY=1" in told:
+                        if self.host.junos and leader:
+                            junos.start(self.state, self.host, leader)
                         self.note("up", leader)
         finally:
             os.close(ended)

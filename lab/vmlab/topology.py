@@ -31,6 +31,7 @@ HOST_KEYS = {
     "enable",
     "own_network",
     "boot_commands",
+    "junos",
 }
 
 
@@ -92,6 +93,7 @@ class Host:
     enable: tuple[str, ...]
     own_network: bool
     boot_commands: tuple[str, ...]
+    junos: str = ""
 
     def addresses(self) -> list[str]:
         """The host's addresses without prefix length, the one it is best known by first (loopback, then ports)."""
@@ -136,7 +138,7 @@ def read_source(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(source, dict):
         raise LabError(f"topology {path}: expected the keys networks and hosts")
     for host in (source.get("hosts") or {}).values():
-        for placed in ((host or {}).get("files") or {}).values():
+        for placed in (*((host or {}).get("files") or {}).values(), (host or {}).get("junos")):
             if isinstance(placed, dict) and "source" in placed:
                 placed["content"] = (path.parent / placed.pop("source")).read_text()
     base = source.pop("extends", None)
@@ -194,6 +196,7 @@ def build_host(name: str, spec: dict[str, Any]) -> Host:
         enable=tuple(spec.get("enable", ())),
         own_network=spec.get("own_network", False),
         boot_commands=tuple(spec.get("boot_commands", ())),
+        junos=spec["junos"]["content"] if "junos" in spec else "",
     )
 
 
@@ -284,6 +287,8 @@ def find_host_problems(name: str, spec: dict[str, Any], networks: dict[str, Any]
             yield f"{place}.files: {path!r} must be an absolute path"
         if not isinstance(placed, str) and "content" not in (placed or {}):
             yield f"{place}.files.{path}: give the content, or a mapping with content or source"
+    if "junos" in spec and not (isinstance(spec["junos"], dict) and isinstance(spec["junos"].get("content"), str)):
+        yield f"{place}.junos: give a mapping with content or source, a Junos configuration as text"
 
 
 def list_addresses(name: str, spec: dict[str, Any]) -> Iterator[tuple[str, Any]]:
