@@ -21,13 +21,15 @@ from ansible_collections.vmcluster.network.plugins.module_utils.junos_plan impor
 from ansible_collections.vmcluster.network.plugins.module_utils.junos_state import Commit, read_pending
 from ansible_collections.vmcluster.network.plugins.module_utils.waiting import ask_until
 
-MARK = "junos_bgp_group"  # in the comment of our commits, which tells them from others'
 POLL = 1.0  # seconds between looks at a gateway that is verified
 
 
 class Orders(NamedTuple):
-    """What change_device needs to know. read_plan and find_faults ask the session; minutes until Junos rolls back,
-    seconds that the verification may take."""
+    """What change_device needs to know.
+
+    read_plan and find_faults ask the session. comment: of our commits, which tells them from others'. minutes: until
+    Junos rolls back; seconds: that the verification may take.
+    """
 
     read_plan: Callable[[Any], Plan]
     find_faults: Callable[[Any], List[str]]
@@ -43,7 +45,7 @@ class Outcome(NamedTuple):
     diff: str = ""
     changed: bool = False
     confirmed: bool = False
-    warnings: Sequence[str] = ()
+    hints: Sequence[str] = ()
 
 
 class ChangeFailed(JunosError):
@@ -59,7 +61,7 @@ def change_device(session: Any, orders: Orders, check_mode: bool) -> Outcome:
     plan = _read_plan(session, orders)
     pending = read_pending(session.rpc("get_commit_information"))
     if not plan.steps and (pending is None or not _is_ours(pending, orders)):
-        return Outcome(plan, warnings=_warn_of(pending))
+        return Outcome(plan, hints=_hint_of(pending))
     session.lock()
     pending = read_pending(session.rpc("get_commit_information"))
     if pending is not None and not _is_ours(pending, orders):
@@ -93,7 +95,7 @@ def _apply(session: Any, orders: Orders, plan: Plan, check_mode: bool, is_pendin
     if not diff:
         return Outcome(plan)
     if is_pending:
-        return Outcome(plan, diff, True, warnings=(
+        return Outcome(plan, diff, True, hints=(
             "a change of ours waits to be confirmed, so `commit check` was left out, which would confirm it",))
     session.check()
     if check_mode:
@@ -107,9 +109,9 @@ def _finish_pending(session: Any, orders: Orders, plan: Plan, check_mode: bool) 
     """Verify and confirm what an earlier run has committed and did not live to confirm."""
     said = "a change that an earlier run committed and did not confirm is what is wanted"
     if check_mode:
-        return Outcome(plan, "", True, warnings=(f"{said}: it would be verified and confirmed",))
+        return Outcome(plan, "", True, hints=(f"{said}: it would be verified and confirmed",))
     _verify_or_undo(session, orders, "", deadline=None)
-    return Outcome(plan, "", True, confirmed=True, warnings=(f"{said}: it was verified and confirmed",))
+    return Outcome(plan, "", True, confirmed=True, hints=(f"{said}: it was verified and confirmed",))
 
 
 def _commit_for_now(session: Any, orders: Orders, diff: str) -> float:
@@ -171,7 +173,7 @@ def _is_ours(pending: Commit, orders: Orders) -> bool:
     return pending.log.startswith(orders.comment)
 
 
-def _warn_of(pending: Optional[Commit]) -> Sequence[str]:
+def _hint_of(pending: Optional[Commit]) -> Sequence[str]:
     if pending is None:
         return ()
     return (f"a commit {pending.describe()} waits to be confirmed. Nothing of ours is to be changed, so it was let "

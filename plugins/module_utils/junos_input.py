@@ -97,9 +97,8 @@ def check_options(options: Mapping[str, Any]) -> List[str]:
     problems += _double_problems("groups", "name", [group["name"] for group in options["groups"]])
     problems += _double_problems(
         "groups", "neighbour", [peer["address"] for group in options["groups"] for peer in group["neighbors"]])
-    for key, prefixes in (("discard", options["discard"]), ("expect.prefixes", options["expect"]["prefixes"])):
-        for index, prefix in enumerate(prefixes):
-            problems += _prefix_problems(f"{key}[{index}]", prefix)
+    problems += check_prefixes("discard", options["discard"])
+    problems += check_prefixes("expect.prefixes", options["expect"]["prefixes"])
     problems += _expect_problems(options)
     if options["purge"] and not options["purge_prefix"]:
         problems.append("purge_prefix: must not be empty, else every group of the device would be purged")
@@ -129,6 +128,12 @@ def check_connection(options: Mapping[str, Any]) -> List[str]:
         if options[key] is not None and not NAME.match(options[key]):
             problems.append(f"{key}: {options[key]!r} is no name of Junos")
     return problems
+
+
+def check_prefixes(place: str, prefixes: List[str]) -> List[str]:
+    """Return every mistake in a list of prefixes."""
+    return [problem for index, prefix in enumerate(prefixes)
+            for problem in _prefix_problems(f"{place}[{index}]", prefix)]
 
 
 def secrets_of(options: Mapping[str, Any]) -> List[str]:

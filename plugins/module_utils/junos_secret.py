@@ -22,7 +22,8 @@ ALPHABET = "".join(FAMILIES)
 WEIGHTS = ((1, 4, 32), (1, 16, 32), (1, 8, 32), (1, 64), (1, 32), (1, 4, 16, 128), (1, 32, 64))
 
 _SCRAMBLED = re.compile(r"\$[1-9]\$[^\s\";]+")
-_STATEMENT = re.compile(r"((?:authentication-key|encrypted-password|secret|key) )\"[^\"]*\"|(authentication-key )[^\s;]+")
+_STATEMENT = re.compile(
+    r"((?:authentication-key|encrypted-password|secret|key) )\"[^\"]*\"|(authentication-key )[^\s;]+")
 
 
 class SecretError(ValueError):

@@ -17,6 +17,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.junos_text impor
 
 TAG = "773"  # of discard routes that are ours; as on FRR
 TABLES = {4: "inet", 6: "inet6"}
+HOLD_TIME = 90  # seconds; Junos's default
 LIMIT_WARNING = "80"  # percent of a prefix limit from which Junos logs
 LIMIT_PAUSE = "5"  # minutes until a session that was shut for its number of prefixes is tried again
 
@@ -140,9 +141,7 @@ def wanted_group(
     What was found matters where several statements mean the same: a session is not reset for another spelling.
     """
     statements: Statements = dict(_wanted_type(scope, group, options, found))
-    for key, word in (("local_address", "local-address"), ("hold_time", "hold-time")):
-        if group[key] is not None:
-            statements[scope + (word,)] = (str(group[key]),)
+    statements.update(_wanted_values(scope, group, options, found))
     statements[scope + ("import", group["import_policy"])] = ()
     statements[scope + ("export", group["export_policy"])] = ()
     if group["password"] is not None:
@@ -165,6 +164,18 @@ def _wanted_type(
         return there
     new = ("peer-as",) if options["match"] == "orlonger" else ("type",)
     return [(scope + new, same[scope + new])]
+
+
+def _wanted_values(
+        scope: Path, group: Mapping[str, Any], options: Mapping[str, Any], found: Config
+) -> Iterable[Tuple[Path, Path]]:
+    """Yield own address and hold time. A group made by hand that lacks them is not reset for what it does anyway."""
+    is_foreign = found.holds(scope) and not group["name"].startswith(options["purge_prefix"] or "VMC-")
+    for key, word in (("local_address", "local-address"), ("hold_time", "hold-time")):
+        where, value = scope + (word,), (str(group[key]),)
+        is_same = is_foreign and where not in found.statements and (key == "local_address" or group[key] == HOLD_TIME)
+        if group[key] is not None and not is_same:
+            yield where, value
 
 
 def _wanted_key(where: Path, key: str, found: Config) -> Iterable[Tuple[Path, Path]]:

@@ -241,7 +241,8 @@ def test_a_filter_added_behind_ours_is_taken_away():
     hole = {("protocols", "bgp", "group", "VMC-RR-V4", "import", "ALLOW-ALL"): (),
             ("protocols", "bgp", "group", "VMC-RR-V4", "neighbor", "10.20.0.21", "import", "ALLOW-ALL"): ()}
     assert lines(configured(V4, foreign=hole), V4) == [
-        f"delete {GROUP}VMC-RR-V4 import ALLOW-ALL", f"delete {GROUP}VMC-RR-V4 neighbor 10.20.0.21 import"]
+        f"delete {GROUP}VMC-RR-V4 import ALLOW-ALL",
+        f"delete {GROUP}VMC-RR-V4 neighbor 10.20.0.21 import ALLOW-ALL"]
 
 
 def test_statements_of_other_kinds_in_a_group_are_the_operators():
@@ -313,6 +314,14 @@ def test_the_recipe_taken_over_and_made_strict_changes_the_policy_alone():
     assert written[:2] == ["set policy-options community VMC-alpha members 65010:100",
                            f"delete {POLICY}VM term isp-ipv4"]
     assert all(line.split()[1:4] == ["policy-options", "policy-statement", "VM"] for line in written[1:])
+
+
+def test_what_would_reset_sessions_for_nothing_is_not_added_to_a_group_made_by_hand():
+    parity = changed(V4, **ADOPTED, accept=[changed(ALPHA, name="isp-ipv4")], local_address="10.20.0.1", hold_time=90)
+    assert lines(device(RECIPE), parity, match="orlonger") == []
+    ours = changed(V4, local_address="10.20.0.1", hold_time=30)
+    assert lines(configured(V4), ours) == [
+        f"set {GROUP}VMC-RR-V4 local-address 10.20.0.1", f"set {GROUP}VMC-RR-V4 hold-time 30"]
 
 
 def test_parity_writes_the_recipe():
