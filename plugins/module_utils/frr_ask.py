@@ -52,6 +52,8 @@ def _ask_routes(options: Mapping[str, Any], wanted: frr_state.Wanted, vrf: str) 
             kernel.update(frr_state.read_kernel_routes(vtysh.show_json(command), wanted))
         found["kernel"] = kernel
     if options["expect"]:
+        hops = options.get("next_hops")
+        counted = [route for route in found["routes"] if not hops or route["next_hop"] in hops]
         found["unexpected"] = frr_state.unexpected_prefixes(
-            options["prefixes"] or [], found["routes"], found.get("kernel"), options["expect"] == "present")
+            options["prefixes"] or [], counted, found.get("kernel"), options["expect"] == "present")
     return found

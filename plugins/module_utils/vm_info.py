@@ -10,6 +10,10 @@ from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Tup
 from ansible_collections.vmcluster.network.plugins.module_utils import vm_iface_read, vm_route
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import StaticRoute
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import Found, Link, parse_route
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_migration_state import (
+    describe_under_way,
+    read_under_way,
+)
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import (
     ALIAS_MARK,
     ANNOUNCEMENTS,
@@ -18,7 +22,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import
     parse_record,
 )
 
-ASKED = ("vm", "nic", "altname", "kind", "addresses", "prefixes", "mac", "announcement")
+ASKED = ("vm", "nic", "altname", "kind", "owner", "multi_queue", "addresses", "prefixes", "mac", "announcement")
 """What of a record is told as it stands there."""
 
 Routes = Mapping[Tuple[object, ...], StaticRoute]
@@ -34,7 +38,10 @@ def ask_interfaces(names: Optional[Collection[str]]) -> Dict[str, Any]:
     """
     frr = vm_route.read_frr()
     found = vm_iface_read.read_found((), frr.running)
-    return {"interfaces": describe_interfaces(found, frr.saved, names), "frr": frr.wrong}
+    under = read_under_way()
+    interfaces = [{**each, "migration": describe_under_way(under.get(each["interface"]))}
+                  for each in describe_interfaces(found, frr.saved, names)]
+    return {"interfaces": interfaces, "frr": frr.wrong}
 
 
 def describe_interfaces(found: Found, saved: Iterable[str], names: Optional[Collection[str]]) -> List[Dict[str, Any]]:

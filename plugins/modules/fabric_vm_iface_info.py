@@ -81,6 +81,12 @@ interfaces:
       description:
         - What FRR's routes say, V(announced), V(standby), V(withdrawn), V(elevated) during a migration, or V(mixed).
       type: str
+    owner:
+      description: User id of the tap's owner, as recorded.
+      type: int
+    multi_queue:
+      description: Whether the tap has several queues, as recorded.
+      type: bool
     recorded:
       description: Whether there is a record that can be read. Without it the interface is not restored at boot.
       type: bool
@@ -113,6 +119,11 @@ interfaces:
     saved:
       description: Whether the same routes are saved.
       type: bool
+    migration:
+      description:
+        - The migration of the interface that is under way on this node, null without one. C(role) (V(source) or
+          V(target)), C(other) (the other node), C(state) of its agent, C(runs) (whether the agent does).
+      type: dict
 frr:
   description: Why FRR could not be read; empty when it could.
   returned: always

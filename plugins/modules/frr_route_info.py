@@ -38,6 +38,11 @@ options:
         With V(absent), none of them is to have one. RV(unexpected) tells those for which it is otherwise.
     type: str
     choices: [present, absent]
+  next_hops:
+    description:
+      - With O(expect=present), a route counts only when the next hop of its best path is one of these.
+    type: list
+    elements: str
   wait:
     description:
       - Wait up to so many seconds until it is as O(expect) says. What is found then is told either way.
@@ -112,6 +117,7 @@ ARGUMENTS: Dict[str, Any] = {
     "kernel": {"type": "bool", "default": True},
     "vrf": {"type": "str"},
     "expect": {"type": "str", "choices": ["present", "absent"]},
+    "next_hops": {"type": "list", "elements": "str"},
     "wait": {"type": "float", "default": 0},
 }
 

@@ -1,0 +1,293 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where migrations stand, and what is left to do: from the register and what nodes say to each node's part. Pure.
+
+docs/design.md, "Live migration", has the steps. An interrupted migration goes on by its nodes' records.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..module_utils.vm_migration_plan import refuse
+from .cluster import IPFABRIC, ROUTING
+from .names import lease_owner
+
+Entry = dict[str, Any]
+Interfaces = Mapping[str, Sequence[Mapping[str, Any]]]
+"""By node, what fabric_vm_iface_info returned; a node that gave no answer is absent."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One interface of a VM, from node to node. fresh: nothing has been armed yet, or not on both nodes."""
+
+    cluster: str
+    name: str
+    nic: int
+    source: str
+    target: str
+    fresh: bool
+    interface: Mapping[str, Any]
+
+
+class Refused(ValueError):
+    """What is asked for cannot be; the message names every reason."""
+
+
+def plan_migrations(
+    plan: Mapping[str, Any],
+    asked: Iterable[Mapping[str, Any]],
+    leases: Iterable[Mapping[str, Any]],
+    found: Interfaces,
+    *,
+    abort: bool = False,
+) -> list[Migration]:
+    """Return what is to be done for each interface of the VMs asked for.
+
+    plan: of cluster_plan. asked: `{name, node}`, `cluster` where names are not unique; to abort, node may be absent.
+    leases: of all registers. Raises Refused.
+    """
+    leases = list(leases)
+    mistakes: list[str] = []
+    migrations: dict[tuple[str, str, int], Migration] = {}
+    for vm in asked:
+        try:
+            cluster = _find_cluster(plan, vm, leases, abort)
+            for nic, holder in _nics_of(cluster, vm["name"], leases).items():
+                where = _Where(cluster, vm["name"], nic, holder, found)
+                migration = where.to_abort() if abort else where.to_move(vm["node"], plan)
+                if migration is not None:
+                    migrations[cluster, vm["name"], nic] = migration
+        except Refused as refused:
+            mistakes += refused.args
+    if mistakes:
+        raise Refused("\n".join(dict.fromkeys(mistakes)))
+    return list(migrations.values())
+
+
+def _find_cluster(
+    plan: Mapping[str, Any], vm: Mapping[str, Any], leases: Sequence[Mapping[str, Any]], abort: bool
+) -> str:
+    """Return the cluster that the VM is in, which is to be that of the node it goes to."""
+    name, node = vm["name"], vm.get("node")
+    clusters: Mapping[str, Mapping[str, Any]] = plan["clusters"]
+    homes = [each for each in clusters if _nics_of(each, name, leases) and vm.get("cluster") in (None, each)]
+    if not homes:
+        raise Refused(refuse("UnknownVm", f"no register has a lease of {name}: attach it first"))
+    if abort:
+        return homes[0]
+    if not node:
+        raise Refused(refuse("MissingTarget", f"{name}: node is missing: name the node that the VM goes to"))
+    goals = [each for each, described in clusters.items() if node in described["nodes"]]
+    if not goals:
+        raise Refused(refuse("MissingTarget", f"{name}: {node} is not a node of any cluster"))
+    home = goals[0] if goals[0] in homes else homes[0]
+    types = (clusters[home]["type"], clusters[goals[0]]["type"])
+    if types[0] != types[1]:
+        text = f"{name} is in {home} ({types[0]}), {node} in {goals[0]} ({types[1]})"
+        raise Refused(refuse("UnlikeNetworkTypes", text))
+    if home != goals[0]:
+        raise Refused(refuse("OtherCluster", f"{name} is in {home}, {node} in {goals[0]}: a VM stays in its cluster"))
+    if types[0] == ROUTING:
+        raise Refused(refuse("RoutingCluster", f"{home} is of type routing, where addresses belong to nodes"))
+    if types[0] != IPFABRIC:
+        raise Refused(refuse("NotBuilt", f"{home} is of type {types[0]}, for which there is no migration yet"))
+    return home
+
+
+def _nics_of(cluster: str, name: str, leases: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """Return, by NIC of a VM, the node that holds its leases."""
+    found = {}
+    for lease in leases:
+        owner, _mark, nic = lease["owner"].partition("#")
+        if owner == f"{cluster}/{name}":
+            found[int(nic or 0)] = lease.get("holder") or ""
+    return dict(sorted(found.items()))
+
+
+class _Where:
+    """What register and nodes say of one interface."""
+
+    def __init__(self, cluster: str, name: str, nic: int, holder: str, found: Interfaces) -> None:
+        self.cluster, self.name, self.nic, self.holder, self.found = cluster, name, nic, holder, found
+        self.at = {
+            node: each
+            for node, interfaces in found.items()
+            for each in interfaces
+            if (each["vm"], each["nic"]) == (name, nic)
+        }
+
+    def under_way(self, node: str) -> Mapping[str, Any]:
+        """Return the migration that a node says is under way there."""
+        return self.at.get(node, {}).get("migration") or {}
+
+    def migration(self, source: str, target: str, fresh: bool) -> Migration:
+        interface = self.at.get(source) or self.at.get(target)
+        if interface is None:
+            raise Refused(refuse("NotHere", f"{source} has no interface of {self.name}: run site.yml, or attach_vm"))
+        return Migration(self.cluster, self.name, self.nic, source, target, fresh, interface)
+
+    def to_move(self, target: str, plan: Mapping[str, Any]) -> Migration | None:
+        """Return the migration to a node, from where it stands."""
+        if target not in self.found:
+            raise Refused(refuse("MissingTarget", f"{self.name}: {target} does not answer"))
+        there = self.under_way(target)
+        if there.get("role") == "source" and there.get("state") != "expired":
+            raise Refused(self._under_way_elsewhere(target, there))
+        if there and there.get("state") != "expired":
+            source = there["other"]
+            here = self.under_way(source)
+            both = here.get("role") == "source" and here.get("other") == target and here.get("state") != "expired"
+            return self.migration(source, target, there["state"] == "armed" and not both)
+        if self.holder == target:
+            return self._left_over(target)
+        here = self.under_way(self.holder)
+        if here.get("role") == "source" and here.get("other") != target and here.get("state") != "expired":
+            raise Refused(self._under_way_elsewhere(self.holder, here))
+        if self.holder not in self.found:
+            where = self.holder or "no node"
+            raise Refused(refuse("SourceUnreachable", f"{self.name} is on {where}, which does not answer"))
+        return self.migration(self.holder, target, True)
+
+    def _left_over(self, target: str) -> Migration:
+        """Return what is left of a migration that the register has seen the end of: a source that is not cleaned, or a
+        target without its normal announcement."""
+        others = [
+            node
+            for node, each in self.at.items()
+            if node != target and each["announcement"] != "standby" and not each["carrier"]
+        ]
+        here = self.at.get(target)
+        if here is None or not (others or here["announcement"] == "standby"):
+            raise Refused(refuse("SameNode", f"{self.name} is on {target} already"))
+        return self.migration(others[0] if others else "", target, False)
+
+    def _under_way_elsewhere(self, node: str, record: Mapping[str, Any]) -> str:
+        return refuse(
+            "MigrationUnderWay",
+            f"{self.name} migrates from {node} to {record['other']}: finish that with migrate_vm, or take it back with "
+            "abort_migration",
+        )
+
+    def to_abort(self) -> Migration | None:
+        """Return the migration to take back; None where there is none."""
+        for node, each in self.at.items():
+            there = each.get("migration") or {}
+            if there.get("role") == "target":
+                return self.migration(there["other"], node, False)
+        for node in self.at:
+            there = self.under_way(node)
+            if there.get("role") == "source":
+                return self.migration(node, there["other"], False)
+        return None
+
+
+def describe_migrations(
+    plan: Mapping[str, Any], migrations: Iterable[Migration], keys: Iterable[str]
+) -> dict[str, Entry]:
+    """Return each node's part. ends: as fabric_vm_migration takes them, of them those to make ready (`fresh_ends`);
+    standby, announced, absent: as fabric_vm_iface takes VMs; prefixes and next_hops: what core gateways are to have;
+    vms: as `lease_requests` takes them, of VMs that come."""
+    nodes: dict[str, Entry] = {}
+    for migration, key in zip(migrations, keys, strict=False):
+        ends = [(migration.source, "source", migration.target), (migration.target, "target", migration.source)]
+        for node, role, other in ends:
+            if node not in plan["underlay"]:
+                continue
+            part = nodes.setdefault(node, _no_part(plan, node))
+            end = _describe_end(plan, migration, node, role, other, key)
+            part[f"{role}s"].append(end)
+            part[f"fresh_{role}s"] += [end] if migration.fresh else []
+            if role == "source":
+                part["absent"].append({"name": migration.name, "nic": migration.nic, "state": "absent"})
+            else:
+                _add_arrival(part, migration)
+    return nodes
+
+
+def _no_part(plan: Mapping[str, Any], node: str) -> Entry:
+    lists: Entry = {
+        key: []
+        for key in (
+            "sources", "targets", "fresh_sources", "fresh_targets", "absent", "standby", "announced", "prefixes", "vms"
+        )
+    }
+    underlay = plan["underlay"][node]
+    return {**lists, "next_hops": [underlay[key] for key in ("ipv4", "ipv6") if underlay[key]]}
+
+
+def _add_arrival(part: Entry, migration: Migration) -> None:
+    interface = migration.interface
+    copied = ("nic", "addresses", "prefixes", "mac", "kind", "owner", "multi_queue", "mtu")
+    vm = {"name": migration.name, **{key: interface[key] for key in copied}}
+    part["standby"] += [{**vm, "announcement": "standby"}] if migration.fresh else []
+    part["announced"].append({**vm, "announcement": "announced"})
+    part["prefixes"] += [str(ipaddress.ip_network(each)) for each in (*interface["addresses"], *interface["prefixes"])]
+    part["vms"].append({"cluster": migration.cluster, "name": migration.name, "nic": migration.nic})
+
+
+def _describe_end(
+    plan: Mapping[str, Any], migration: Migration, node: str, role: str, other: str, key: str
+) -> Entry:
+    def underlay(name: str) -> Entry:
+        addresses = plan["underlay"].get(name) or {}
+        return {family: addresses.get(family) for family in ("ipv4", "ipv6")}
+
+    return {
+        "name": migration.name,
+        "nic": migration.nic,
+        "role": role,
+        "other": other,
+        "own": underlay(node),
+        "peer": underlay(other),
+        "addresses": list(migration.interface["addresses"]),
+        "mtu": migration.interface["mtu"],
+        "key": key,
+    }
+
+
+def lease_moves(
+    plan: Mapping[str, Any], nodes: Mapping[str, Entry], leases: Iterable[Mapping[str, Any]]
+) -> list[Entry]:
+    """Return what to ask each register for, as `lease_requests` does: the leases of VMs that have come to a node."""
+    comes = {
+        lease_owner(vm["cluster"], vm["name"], vm["nic"]): (vm["cluster"], node)
+        for node, part in nodes.items()
+        for vm in part["vms"]
+    }
+    registers: dict[tuple[str, str], Entry] = {}
+    for lease in leases:
+        if lease["owner"] in comes:
+            cluster, node = comes[lease["owner"]]
+            where = plan["clusters"][cluster]["register"]
+            register = registers.setdefault((where["host"], where["path"]), {**where, "pools": [], "leases": []})
+            register["leases"].append(
+                {"owner": lease["owner"], "pool": lease["pool"], "address": lease["address"], "holder": node}
+            )
+    for (host, path), register in registers.items():
+        for described in plan["clusters"].values():
+            if described["register"] == {"host": host, "path": path}:
+                register["pools"] += [
+                    {key: pool[key] for key in ("name", "prefix", "ranges", "exclude")} for pool in described["pools"]
+                ]
+    return [registers[key] for key in sorted(registers)]
+
+
+def with_ports(ends: Iterable[Mapping[str, Any]], results: Iterable[Any]) -> list[Entry]:
+    """Return the targets' ends with the ports that their sources' agents listen on.
+
+    results: what fabric_vm_migration returned on sources when it armed them.
+    """
+    ports = {
+        (each["name"], each["nic"]): each["port"]
+        for result in results
+        if isinstance(result, Mapping)
+        for each in result.get("migrations") or ()
+        if each["role"] == "source" and each["port"]
+    }
+    return [{**end, "port": ports.get((end["name"], end["nic"]), 0)} for end in ends]
