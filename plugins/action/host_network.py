@@ -66,7 +66,8 @@ class ActionModule(ActionBase):
             told = self._try(task_vars, "outcome", change, deadline)
             time.sleep(PAUSE)
         result.update(failed=True, outcome=told.get("outcome", "unknown"), changed=told.get("outcome") != "rolled back")
-        wrong = result["wrong"] or ["the controller could not connect any more, or the host did not answer in time"]
+        unasked = "the host booted in the middle" if told.get("by") == "boot" else "the host could not be asked in time"
+        wrong = result["wrong"] or [unasked]
         lines = ["The change was not confirmed.", "Tried: " + "; ".join(result["tried"]), "Wrong: " + "; ".join(wrong)]
         if told.get("outcome") == "rolled back":
             lines.append(f"The host has gone back to its old state (by its {told.get('by')}).")

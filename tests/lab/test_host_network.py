@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A change of the network that the controller's SSH comes by: it holds, or the old state comes back by itself.
+
+One host for each manager of a host's network; all four are changed at once. VMCLUSTER_LOCKOUTS says how often each
+mistake is made (1); VMCLUSTER_SWAP=1 gives every manager the other Debian release.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from vmlab import Lab
+from vmlab.playbooks import PlaybookRun, playbook_command, playbook_environment, read_recap, run_playbook
+from vmlab.state import CHECKOUT
+from vmlab.stories import unique_lab_name, wait_until
+
+pytestmark = pytest.mark.lab
+
+TOPOLOGY = CHECKOUT / "lab" / "topologies" / "host_network.yml"
+HERE = Path(__file__).parent
+INVENTORY, PLAY = HERE / "host_network.yml", str(HERE / "host_network_play.yml")
+HOSTS = {"networkd": "10.20.0.11", "netplan": "10.20.0.12", "nm": "10.20.0.13", "ifupdown": "10.20.0.14"}
+STRANGER = "10.20.0.50"
+LOCKOUTS = int(os.environ.get("VMCLUSTER_LOCKOUTS", "1"))
+ROUNDS = range(LOCKOUTS)
+SWAPPED = {"bookworm": "trixie", "trixie": "bookworm"}
+CHANGE = "/var/lib/vmcluster/host-network/change.json"
+APPLIED = "/var/lib/vmcluster/host-network/applied.json"
+CONFIGURATION = "/etc/systemd/network /etc/netplan /etc/NetworkManager/system-connections /etc/network"
+TIMEOUT = 36  # seconds; the timer goes off 20 earlier
+BOUND = TIMEOUT + 4.0  # what a busy machine may take to notice
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    topology = TOPOLOGY
+    if os.environ.get("VMCLUSTER_SWAP"):
+        hosts = yaml.safe_load(TOPOLOGY.read_text())["hosts"]
+        swapped = {name: {"system": SWAPPED[host["system"]]} for name, host in hosts.items()}
+        topology = tmp_path_factory.mktemp("topology") / "swapped.yml"
+        topology.write_text(yaml.safe_dump({"extends": str(TOPOLOGY), "hosts": swapped}))
+    lab = Lab.up(topology, unique_lab_name("hostnet"))
+    yield lab
+    lab.down()
+
+
+def arguments(**variables: Any) -> tuple[str, ...]:
+    return ("-e", json.dumps({"host_network_timeout": TIMEOUT, **variables}))
+
+
+def play(lab: Lab, *options: str, check: bool = True, **variables: Any) -> PlaybookRun:
+    return run_playbook(lab.name, PLAY, *options, *arguments(**variables), inventory=[INVENTORY], check=check)
+
+
+def read_state(lab: Lab, host: str) -> dict[str, Any]:
+    """What the kernel has: addresses but link-local ones, masters, default routes."""
+    links = json.loads(lab.exec(host, ["ip", "-j", "addr"]).stdout)
+    routes = json.loads(lab.exec(host, ["ip", "-j", "route", "show", "default"]).stdout)
+    return {
+        "addresses": {(link["ifname"], each["local"], each["prefixlen"]) for link in links
+                      for each in link["addr_info"] if each["scope"] == "global"},
+        "masters": {link["ifname"]: link.get("master") for link in links},
+        "default": {(route["dev"], route.get("gateway")) for route in routes},
+    }
+
+
+def read_states(lab: Lab) -> dict[str, dict[str, Any]]:
+    return {host: read_state(lab, host) for host in HOSTS}
+
+
+def read_configuration(lab: Lab, host: str) -> str:
+    script = f"for f in $(find {CONFIGURATION} -type f 2>/dev/null | sort); do stat -c '%n %a' $f; cat $f; done"
+    return lab.exec(host, ["sh", "-c", script]).stdout
+
+
+def there(lab: Lab, path: str) -> set[str]:
+    return {host for host in HOSTS if lab.exec(host, ["test", "-e", path], check=False).returncode == 0}
+
+
+def wait_for_return(lab: Lab, before: dict[str, dict[str, Any]], seconds: float) -> float:
+    """Wait until every host has its old state, and the controller reaches it; the seconds that took."""
+    return wait_until(lambda: read_states(lab) == before and not there(lab, CHANGE), seconds,
+                      f"the old state is back: {before}", 0.2)
+
+
+def ssh_command(lab: Lab, host: str, *command: str) -> list[str]:
+    proxy = f"ProxyCommand={CHECKOUT}/lab/lab --name {lab.name} ssh-proxy %h %p"
+    known = f"UserKnownHostsFile={lab.state.known_hosts}"
+    return ["ssh", "-i", str(lab.state.key), "-o", "BatchMode=yes", "-o", known, "-o", proxy, f"root@{host}", *command]
+
+
+def check_reachable(lab: Lab) -> None:
+    for host in HOSTS:
+        told = subprocess.run(ssh_command(lab, host, "hostname"), stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=20, check=True)
+        assert told.stdout.strip() == host
+
+
+def check_failed_and_told(run: PlaybookRun, *words: str) -> None:
+    assert {host: (counts["failed"], counts["unreachable"]) for host, counts in run.recap.items()} == dict.fromkeys(
+        HOSTS, (1, 0)), run.output
+    assert run.output.count("The host has gone back to its old state") >= len(HOSTS), run.output
+    for word in words:
+        assert word in run.output, run.output
+
+
+def play_in_background(lab: Lab, **variables: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        playbook_command(PLAY, *arguments(**variables), inventory=[INVENTORY]), cwd=CHECKOUT,
+        env=playbook_environment(lab.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def start_and_wait_until_applied(lab: Lab, **variables: Any) -> subprocess.Popen[str]:
+    run = play_in_background(lab, **variables)
+    wait_until(lambda: there(lab, APPLIED) == set(HOSTS), 20, "all hosts have carried the change out")
+    return run
+
+
+def in_parallel(act: Callable[[str], list[str]]) -> None:
+    """Start a command for each host and wait until all have ended well."""
+    running = {host: subprocess.Popen(act(host), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for host in HOSTS}
+    for host, process in running.items():
+        output, _nothing = process.communicate(timeout=60)
+        assert process.returncode == 0, (host, output)
+
+
+def reboot_all(lab: Lab) -> None:
+    in_parallel(lambda host: [str(CHECKOUT / "lab" / "lab"), "--name", lab.name, "host", "reboot", host])
+
+
+@pytest.fixture(scope="module")
+def operators(lab: Lab) -> dict[str, str]:
+    """The operators' files, before anything was done."""
+    return {host: read_configuration(lab, host) for host in HOSTS}
+
+
+def test_check_mode_tells_all_files_and_changes_nothing(lab: Lab, operators: dict[str, str]) -> None:
+    before = read_states(lab)
+    run = play(lab, "--check", "--diff")
+    assert {host: counts["changed"] for host, counts in run.recap.items()} == dict.fromkeys(HOSTS, 1)
+    for word in ("05-vmcluster-br0.network", "90-vmcluster.yaml", "vmcluster-br0.nmconnection",
+                 "interfaces.d/vmcluster", "#vmcluster: iface eth0 inet static", "#vmcluster:     eth0:"):
+        assert word in run.output, run.output
+    assert read_states(lab) == before
+    assert {host: read_configuration(lab, host) for host in HOSTS} == operators
+    assert there(lab, "/usr/local/sbin/vmcluster-host-network") == set()
+
+
+@pytest.mark.parametrize("_round", ROUNDS)
+def test_bridge_on_the_wrong_port_cuts_the_host_off_and_the_timer_brings_it_back(
+    lab: Lab, operators: dict[str, str], _round: int
+) -> None:
+    before = read_states(lab)
+    began = time.monotonic()
+    run = play(lab, ports=["eth1"], check=False)
+    check_failed_and_told(run, "by its timer", "no connection")
+    wait_for_return(lab, before, max(1.0, BOUND - (time.monotonic() - began)))
+    check_reachable(lab)
+    assert {host: read_configuration(lab, host) for host in HOSTS} == operators
+
+
+@pytest.mark.parametrize("_round", ROUNDS)
+def test_after_a_killed_controller_the_old_state_returns_by_itself(
+    lab: Lab, operators: dict[str, str], _round: int
+) -> None:
+    before = read_states(lab)
+    began = time.monotonic()
+    run = start_and_wait_until_applied(lab, ports=["eth1"])
+    os.killpg(run.pid, 9)
+    run.communicate(timeout=10)
+    assert all(("br0", address, 24) in read_state(lab, host)["addresses"] for host, address in HOSTS.items())
+    wait_for_return(lab, before, BOUND - (time.monotonic() - began))
+    check_reachable(lab)
+    assert {host: read_configuration(lab, host) for host in HOSTS} == operators
+
+
+@pytest.mark.parametrize("_round", ROUNDS)
+def test_host_that_reboots_in_the_middle_boots_with_its_old_state(
+    lab: Lab, operators: dict[str, str], _round: int
+) -> None:
+    before = read_states(lab)
+    run = start_and_wait_until_applied(lab, ports=["eth1"], host_network_timeout=90)
+    reboot_all(lab)
+    wait_for_return(lab, before, 10)
+    output, _nothing = run.communicate(timeout=150)
+    check_failed_and_told(PlaybookRun(run.returncode, output, 0, read_recap(output)), "by its boot")
+    assert {host: read_configuration(lab, host) for host in HOSTS} == operators
+
+
+def test_address_moves_to_a_bridge_and_an_open_ssh_session_stays(lab: Lab) -> None:
+    sessions = {host: subprocess.Popen(ssh_command(lab, host, "cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       text=True, bufsize=1) for host in HOSTS}
+    for session in sessions.values():
+        assert echo(session, "before") == "before"
+    assert play(lab).changed == len(HOSTS)
+    for session in sessions.values():
+        assert echo(session, "after") == "after"
+        session.communicate(timeout=10)
+    check_bridges(lab)
+
+
+def echo(session: subprocess.Popen[str], word: str) -> str:
+    assert session.stdin is not None and session.stdout is not None
+    session.stdin.write(f"{word}\n")
+    return session.stdout.readline().strip()
+
+
+def check_bridges(lab: Lab) -> None:
+    for host, address in HOSTS.items():
+        state = read_state(lab, host)
+        assert state["masters"]["eth0"] == "br0"
+        assert ("br0", address, 24) in state["addresses"]
+        assert ("br0", f"fd20::{address.rpartition('.')[2]}", 64) in state["addresses"]
+        assert state["default"] == {("br0", "10.20.0.254")}
+        assert not [each for each in state["addresses"] if each[0] == "eth0"]
+        assert ("own0", "192.0.2.1", 24) in state["addresses"], "the operator's own interface is as it was"
+
+
+def test_second_run_changes_nothing(lab: Lab) -> None:
+    assert play(lab).changed == 0
+
+
+def test_what_somebody_else_has_taken_away_is_put_back(lab: Lab) -> None:
+    for host, address in HOSTS.items():
+        lab.exec(host, ["ip", "addr", "del", f"fd20::{address.rpartition('.')[2]}/64", "dev", "br0"])
+    assert play(lab).changed == len(HOSTS)
+    check_bridges(lab)
+
+
+def test_bridge_is_there_after_a_reboot(lab: Lab) -> None:
+    reboot_all(lab)
+    wait_until(lambda: all(("br0", address, 24) in read_state(lab, host)["addresses"]
+                           for host, address in HOSTS.items()), 20, "the bridges have their addresses")
+    check_reachable(lab)
+    check_bridges(lab)
+    assert play(lab).changed == 0
+
+
+@pytest.mark.parametrize("_round", ROUNDS)
+def test_gateway_that_does_not_answer_is_taken_back(lab: Lab, _round: int) -> None:
+    before = read_states(lab)
+    run = play(lab, gateway="10.20.0.99", check=False)
+    check_failed_and_told(run, "gateway 10.20.0.99 does not answer on br0")
+    wait_for_return(lab, before, max(1.0, BOUND - run.seconds))
+    check_reachable(lab)
+
+
+@pytest.mark.parametrize("_round", ROUNDS)
+def test_address_of_another_host_is_taken_back(lab: Lab, _round: int) -> None:
+    before = read_states(lab)
+    run = play(lab, more=[f"{STRANGER}/24"], check=False)
+    check_failed_and_told(run, f"{STRANGER} is another host's too")
+    wait_for_return(lab, before, max(1.0, BOUND - run.seconds))
+    check_reachable(lab)
+
+
+def test_plan_without_the_connections_address_is_refused_before_anything_is_touched(lab: Lab) -> None:
+    before = read_states(lab)
+    run = play(lab, addresses=["10.20.0.99/24"], check=False)
+    assert run.output.count("Ansible's connection comes to") >= len(HOSTS), run.output
+    assert there(lab, CHANGE) == set()
+    assert read_states(lab) == before
+
+
+def test_empty_plan_gives_everything_back_to_the_operator(lab: Lab, operators: dict[str, str]) -> None:
+    assert play(lab, host_network_interfaces=[]).changed == len(HOSTS)
+    assert {host: read_configuration(lab, host) for host in HOSTS} == operators
+    for host, address in HOSTS.items():
+        state = read_state(lab, host)
+        assert ("eth0", address, 24) in state["addresses"]
+        assert ("eth0", f"fd20::{address.rpartition('.')[2]}", 64) in state["addresses"]
+        assert "br0" not in state["masters"]
+        assert state["default"] == {("eth0", "10.20.0.254")}
+    check_reachable(lab)
