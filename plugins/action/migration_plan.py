@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         if options["vm"] is not None:
             asked = [*asked, {"name": options["vm"], "node": options["node"]}]
         plan, leases = options["plan"], [lease for register in options["leases"] for lease in register["leases"]]
-        found = _read_interfaces(plan["hosts"], (task_vars or {})["hostvars"])
+        found = _read_answers(plan["hosts"], (task_vars or {})["hostvars"])
         try:
             migrations = plan_migrations(plan, asked, leases, found, abort=options["abort"])
         except Refused as refused:
@@ -54,12 +54,7 @@ class ActionModule(ActionBase):
         }
 
 
-def _read_interfaces(hosts: Mapping[str, Any], hostvars: Any) -> dict[str, list[dict[str, Any]]]:
-    """Return by node what it said of its VMs' interfaces; hostvars are read raw, as a result holds nothing to be
-    templated."""
-    found = {}
-    for host in hosts:
-        told = hostvars.raw_get(host).get("found_interfaces")
-        if isinstance(told, Mapping) and "interfaces" in told:
-            found[host] = list(told["interfaces"])
-    return found
+def _read_answers(hosts: Mapping[str, Any], hostvars: Any) -> dict[str, Mapping[str, Any]]:
+    """Return by node what it said of its VMs; hostvars are read raw, as a result holds nothing to be templated."""
+    told = {host: hostvars.raw_get(host).get("found_interfaces") for host in hosts}
+    return {host: answer for host, answer in told.items() if isinstance(answer, Mapping) and "interfaces" in answer}

@@ -32,16 +32,14 @@ _NAME_OF_TAG = {**{tag: name for name, tag in ANNOUNCEMENTS.items() if tag}, ELE
 
 
 def ask_interfaces(names: Optional[Collection[str]]) -> Dict[str, Any]:
-    """Return what fabric_vm_iface_info tells: `interfaces`, and why FRR could not be read. names as below.
+    """Return what fabric_vm_iface_info tells: `interfaces`, `migrations`, and why FRR is not read. names as below.
 
     Raises iproute.ReadError, vtysh.FrrError, OSError.
     """
     frr = vm_route.read_frr()
     found = vm_iface_read.read_found((), frr.running)
-    under = read_under_way()
-    interfaces = [{**each, "migration": describe_under_way(under.get(each["interface"]))}
-                  for each in describe_interfaces(found, frr.saved, names)]
-    return {"interfaces": interfaces, "frr": frr.wrong}
+    migrations = [each for each in describe_under_way(read_under_way()) if names is None or each["vm"] in names]
+    return {"interfaces": describe_interfaces(found, frr.saved, names), "migrations": migrations, "frr": frr.wrong}
 
 
 def describe_interfaces(found: Found, saved: Iterable[str], names: Optional[Collection[str]]) -> List[Dict[str, Any]]:

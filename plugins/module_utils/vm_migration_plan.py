@@ -203,8 +203,8 @@ def not_arrived(found: Found, wanted: Sequence[Migration]) -> List[str]:
         if under is not None and name not in MOVED[each.role]:
             missing.append(f"{each.name}: the agent of {each.interface} is {name or 'not armed'}"
                            + ("" if under.runs else " and does not run: see journalctl -u vmcluster-migration@*"))
-        elif under is None and each.role == "target":
-            missing.append(f"{each.name}: no migration is armed for {each.interface}")
+        elif under is None and each.role == "target" and not (link and link.carrier):
+            missing.append(f"{each.name}: no migration is armed for {each.interface}, and no guest is attached to it")
         elif each.role == "source" and link is not None and link.carrier:
             missing.append(f"{each.name}: a guest is still attached to {each.interface} here")
     return missing

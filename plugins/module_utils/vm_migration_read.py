@@ -89,4 +89,5 @@ def _read_routes(prefixes: Iterable[str]) -> "Iterable[Tuple[str, Tuple[str, Opt
     for prefix in prefixes:
         family = "-6" if ":" in prefix else "-4"
         for entry in read_ip(family, "route", "show", "table", "main", "exact", prefix)[:1]:
-            yield prefix, (entry.get("dev", ""), entry.get("gateway"))
+            hop = (entry.get("nexthops") or [entry])[0]  # a list where two reflectors tell of the same next hop
+            yield prefix, (hop.get("dev", ""), hop.get("gateway"))

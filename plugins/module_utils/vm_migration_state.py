@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_migration_end import RUN_FOLDER, Files
 
@@ -42,9 +42,7 @@ def agent_runs(interface: str, folder: str) -> bool:
         return link.connect_ex(Files(interface, folder).socket_path) == 0
 
 
-def describe_under_way(under: Optional[Under]) -> Optional[Dict[str, Any]]:
-    """Return what is told of a migration that is under way on a node; None where there is none."""
-    if under is None:
-        return None
-    return {"role": under.record["role"], "other": under.record["other"], "state": under.state.get("state", "armed"),
-            "runs": under.runs}
+def describe_under_way(under: Mapping[str, Under]) -> List[Dict[str, Any]]:
+    """Return what is told of the migrations that are under way on a node."""
+    return [{"interface": name, **{key: each.record[key] for key in ("vm", "nic", "role", "other")},
+             "state": each.state.get("state", "armed"), "runs": each.runs} for name, each in sorted(under.items())]

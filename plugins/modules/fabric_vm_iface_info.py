@@ -119,11 +119,21 @@ interfaces:
     saved:
       description: Whether the same routes are saved.
       type: bool
-    migration:
-      description:
-        - The migration of the interface that is under way on this node, null without one. C(role) (V(source) or
-          V(target)), C(other) (the other node), C(state) of its agent, C(runs) (whether the agent does).
-      type: dict
+migrations:
+  description:
+    - Migrations under way on this node, whether it has the interface still or not. C(role) is V(source) or V(target),
+      C(other) the other node, C(state) its agent's, C(runs) whether the agent does.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - vm: web1
+      nic: 0
+      interface: web1_net0
+      role: source
+      other: node2
+      state: armed
+      runs: true
 frr:
   description: Why FRR could not be read; empty when it could.
   returned: always

@@ -18,7 +18,7 @@ from .cluster import IPFABRIC, ROUTING
 from .names import lease_owner
 
 Entry = dict[str, Any]
-Interfaces = Mapping[str, Sequence[Mapping[str, Any]]]
+Answers = Mapping[str, Mapping[str, Any]]
 """By node, what fabric_vm_iface_info returned; a node that gave no answer is absent."""
 
 
@@ -43,7 +43,7 @@ def plan_migrations(
     plan: Mapping[str, Any],
     asked: Iterable[Mapping[str, Any]],
     leases: Iterable[Mapping[str, Any]],
-    found: Interfaces,
+    found: Answers,
     *,
     abort: bool = False,
 ) -> list[Migration]:
@@ -60,7 +60,7 @@ def plan_migrations(
             cluster = _find_cluster(plan, vm, leases, abort)
             for nic, holder in _nics_of(cluster, vm["name"], leases).items():
                 where = _Where(cluster, vm["name"], nic, holder, found)
-                migration = where.to_abort() if abort else where.to_move(vm["node"], plan)
+                migration = where.to_abort() if abort else where.to_move(vm["node"])
                 if migration is not None:
                     migrations[cluster, vm["name"], nic] = migration
         except Refused as refused:
@@ -113,18 +113,20 @@ def _nics_of(cluster: str, name: str, leases: Iterable[Mapping[str, Any]]) -> di
 class _Where:
     """What register and nodes say of one interface."""
 
-    def __init__(self, cluster: str, name: str, nic: int, holder: str, found: Interfaces) -> None:
+    def __init__(self, cluster: str, name: str, nic: int, holder: str, found: Answers) -> None:
         self.cluster, self.name, self.nic, self.holder, self.found = cluster, name, nic, holder, found
         self.at = {
             node: each
-            for node, interfaces in found.items()
-            for each in interfaces
+            for node, answer in found.items()
+            for each in answer["interfaces"]
             if (each["vm"], each["nic"]) == (name, nic)
         }
-
-    def under_way(self, node: str) -> Mapping[str, Any]:
-        """Return the migration that a node says is under way there."""
-        return self.at.get(node, {}).get("migration") or {}
+        self.under_way: dict[str, Mapping[str, Any]] = {
+            node: each
+            for node, answer in found.items()
+            for each in answer["migrations"]
+            if (each["vm"], each["nic"]) == (name, nic)
+        }
 
     def migration(self, source: str, target: str, fresh: bool) -> Migration:
         interface = self.at.get(source) or self.at.get(target)
@@ -132,27 +134,33 @@ class _Where:
             raise Refused(refuse("NotHere", f"{source} has no interface of {self.name}: run site.yml, or attach_vm"))
         return Migration(self.cluster, self.name, self.nic, source, target, fresh, interface)
 
-    def to_move(self, target: str, plan: Mapping[str, Any]) -> Migration | None:
+    def to_move(self, target: str) -> Migration:
         """Return the migration to a node, from where it stands."""
         if target not in self.found:
             raise Refused(refuse("MissingTarget", f"{self.name}: {target} does not answer"))
-        there = self.under_way(target)
-        if there.get("role") == "source" and there.get("state") != "expired":
-            raise Refused(self._under_way_elsewhere(target, there))
-        if there and there.get("state") != "expired":
-            source = there["other"]
-            here = self.under_way(source)
-            both = here.get("role") == "source" and here.get("other") == target and here.get("state") != "expired"
+        there = self.under_way.get(target, {})
+        source = there["other"] if there.get("role") == "target" else self.holder
+        self._refuse_others(source, target)
+        here = self.under_way.get(source, {})
+        if there.get("role") == "target" and there["state"] != "expired":
+            both = bool(here) and here["state"] != "expired"
             return self.migration(source, target, there["state"] == "armed" and not both)
         if self.holder == target:
             return self._left_over(target)
-        here = self.under_way(self.holder)
-        if here.get("role") == "source" and here.get("other") != target and here.get("state") != "expired":
-            raise Refused(self._under_way_elsewhere(self.holder, here))
-        if self.holder not in self.found:
-            where = self.holder or "no node"
+        if source not in self.found:
+            where = source or "no node"
             raise Refused(refuse("SourceUnreachable", f"{self.name} is on {where}, which does not answer"))
-        return self.migration(self.holder, target, True)
+        return self.migration(source, target, True)
+
+    def _refuse_others(self, source: str, target: str) -> None:
+        """Refuse when nodes say that the VM migrates from or to elsewhere, or did and is not finished."""
+        for node, each in self.under_way.items():
+            ends = (node, each["other"]) if each["role"] == "source" else (each["other"], node)
+            is_this = ends == (source, target) or (self.holder == target and ends[1] == target)
+            if each["state"] != "expired" and not is_this:
+                text = f"{self.name} migrates from {ends[0]} to {ends[1]}"
+                raise Refused(refuse("MigrationUnderWay", f"{text}: finish that with migrate_vm, or take it back with "
+                                                          "abort_migration"))
 
     def _left_over(self, target: str) -> Migration:
         """Return what is left of a migration that the register has seen the end of: a source that is not cleaned, or a
@@ -162,28 +170,19 @@ class _Where:
             for node, each in self.at.items()
             if node != target and each["announcement"] != "standby" and not each["carrier"]
         ]
+        others += [node for node, each in self.under_way.items() if each["role"] == "source"]
         here = self.at.get(target)
         if here is None or not (others or here["announcement"] == "standby"):
             raise Refused(refuse("SameNode", f"{self.name} is on {target} already"))
         return self.migration(others[0] if others else "", target, False)
 
-    def _under_way_elsewhere(self, node: str, record: Mapping[str, Any]) -> str:
-        return refuse(
-            "MigrationUnderWay",
-            f"{self.name} migrates from {node} to {record['other']}: finish that with migrate_vm, or take it back with "
-            "abort_migration",
-        )
-
     def to_abort(self) -> Migration | None:
         """Return the migration to take back; None where there is none."""
-        for node, each in self.at.items():
-            there = each.get("migration") or {}
-            if there.get("role") == "target":
-                return self.migration(there["other"], node, False)
-        for node in self.at:
-            there = self.under_way(node)
-            if there.get("role") == "source":
-                return self.migration(node, there["other"], False)
+        for role in ("target", "source"):
+            for node, each in self.under_way.items():
+                if each["role"] == role:
+                    source, target = (each["other"], node) if role == "target" else (node, each["other"])
+                    return self.migration(source, target, False)
         return None
 
 
