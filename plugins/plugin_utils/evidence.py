@@ -14,7 +14,7 @@ from .verify import Cluster, Evidence, Host, Peer, Report
 GROUP_OF_ROLE = {"ipfabric": "nodes", "route_reflector": "route_reflectors", "core_gateway": "core_gateways"}
 
 RESULTS = {
-    "found_host": ("sessions", "interfaces", "routes", "problems"),
+    "found_host": ("sessions", "interfaces", "migrations", "routes", "problems"),
     "found_routes": ("routes",),
     "found_junos": ("sessions", "routes"),
 }

@@ -61,6 +61,10 @@ class Difference:
     vm: tuple[str, str] | None = None  # (cluster, name) of the VM it is about
 
 
+class UnfinishedMigration(Difference):
+    """A migration under way or interrupted; whatever else differs of its VM follows from it."""
+
+
 @dataclass(frozen=True)
 class Vm:
     """A VM as its node carries it."""
@@ -105,7 +109,8 @@ def verify_cluster(
     by_host = {host.name: host for host in hosts}
     vms = tuple(_read_vms(by_host.values(), evidence))
     silent = frozenset(name for name, host in by_host.items() if not _has_told_vms(host, evidence))
-    differences = (
+    differences = _say_once(
+        *_unfinished_migrations(by_host.values(), evidence),
         *_missing_evidence((host for host in by_host.values() if asked is None or host.name in asked), evidence),
         *_session_differences(by_host.values(), evidence),
         *_interface_differences(by_host.values(), evidence),
@@ -137,7 +142,7 @@ def _read_vms(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Vm]:
                 node=host.name,
                 cluster=host.cluster,
                 prefixes=tuple(host_prefix(address) for address in addresses),
-                announcement=found["announcement"],
+                announcement="elevated" if found.get("announced_as") == "elevated" else found["announcement"],
                 carrier=bool(found["carrier"]),
             )
 
@@ -192,6 +197,25 @@ def _interface_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterato
                     "run attach_vm for it again, or detach_vm",
                     about,
                 )
+
+
+def _say_once(*differences: Difference) -> tuple[Difference, ...]:
+    """Tell of a migration that is not finished once, and of its VM nothing that follows from it."""
+    moving = {each.vm: each for each in reversed(differences) if isinstance(each, UnfinishedMigration)}
+    return (*moving.values(), *(each for each in differences if each.vm not in moving))
+
+
+def _unfinished_migrations(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
+    for host in hosts:
+        for found in evidence.get(host.name, {}).get("migrations", ()):
+            name = found["vm"] if not found.get("nic") else f"{found['vm']}#{found['nic']}"
+            ends = (host.name, found["other"]) if found["role"] == "source" else (found["other"], host.name)
+            yield UnfinishedMigration(
+                host.name,
+                f"VM {name} migrates from {ends[0]} to {ends[1]}, and that is not finished ({found['state']})",
+                f"run migrate_vm -e vm={found['vm']} -e node={ends[1]} to finish it, or abort_migration",
+                (host.cluster, name),
+            )
 
 
 def _twice_attached(vms: Iterable[Vm]) -> Iterator[Difference]:

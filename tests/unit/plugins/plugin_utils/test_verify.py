@@ -227,3 +227,20 @@ def test_an_interface_that_is_not_there_or_not_recorded_is_a_difference(state, e
     evidence = agreeing()
     evidence["node2"]["interfaces"][0].update(state, interface="web10_net0")
     assert differences(evidence)[0] == ("node2", expected)
+
+
+def test_of_a_vm_whose_migration_is_not_finished_only_that_is_told():
+    evidence = agreeing()
+    evidence["node1"]["interfaces"][0]["carrier"] = False
+    arrived = interface("web1", "203.0.113.10", "2001:db8:1::10", announcement="standby")
+    evidence["node2"]["interfaces"].append({**arrived, "announced_as": "elevated"})
+    for name in ("rr1", "core"):
+        evidence[name]["routes"][0]["next_hop"] = "10.20.0.12"
+        evidence[name]["routes"][1]["next_hop"] = "fd20::12"
+    assert len(differences(evidence)) > 1
+    moving = {"vm": "web1", "nic": 0, "role": "target", "other": "node1", "state": "announced"}
+    evidence["node2"]["migrations"] = [moving]
+    evidence["node1"]["migrations"] = [{**moving, "role": "source", "other": "node2", "state": "left"}]
+    assert differences(evidence) == [
+        ("node1", "VM web1 migrates from node1 to node2, and that is not finished (left)")
+    ]
