@@ -6,10 +6,10 @@ write FRR."""
 
 from __future__ import annotations
 
-from typing import Callable, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import vtysh
-from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
+from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step, diff_of, reasons_of
 
 # Given a configuration's text, the steps that it lacks. The same planner serves the running and the saved
 # configuration.
@@ -17,6 +17,15 @@ Planner = Callable[[str], Sequence[Step]]
 
 # Statements that need another one gone first are taken in a second pass; a third one is never needed for what we write.
 PASSES = 3
+
+
+# What modules take that bring statements.
+STATEMENT_ARGUMENTS: Dict[str, Any] = {
+    "text": {"type": "str", "required": True},
+    "prefix": {"type": "str", "default": ""},
+    "owned_tags": {"type": "list", "elements": "int", "default": []},
+    "save": {"type": "bool", "default": True},
+}
 
 
 class FrrText(NamedTuple):
@@ -52,8 +61,15 @@ def plan_saving(found: FrrText, planner: Planner) -> Tuple[Step, ...]:
     return (Step("does not hold what is wanted", vtysh.SAVED_CONFIG, (), ("(the running configuration is saved)",)),)
 
 
-def apply_delta(running: str, planner: Planner) -> List[str]:
-    """Write what a running FRR lacks, read back and compare; return FRR's hints.
+class Written(NamedTuple):
+    """What a delta led to: what FRR runs now, and its hints."""
+
+    running: str
+    hints: List[str]
+
+
+def apply_delta(running: str, planner: Planner) -> Written:
+    """Write what a running FRR lacks, read back and compare.
 
     Raises vtysh.DaemonNotRunning, vtysh.FrrRefused (also when FRR took a line without a word and does not show it).
     """
@@ -61,7 +77,7 @@ def apply_delta(running: str, planner: Planner) -> List[str]:
     for _pass in range(PASSES):
         lines = lines_of(planner(running))
         if not lines:
-            return hints
+            return Written(running, hints)
         vtysh.require_daemons(lines, vtysh.read_daemons())
         hints += vtysh.apply_config(lines)
         running = vtysh.read_running_config()
@@ -71,7 +87,7 @@ def apply_delta(running: str, planner: Planner) -> List[str]:
             "FRR took these lines without complaint and does not show them in its configuration, so they are FRR's "
             "default (leave them out) or mean nothing to this version: " + vtysh.mask_secrets("; ".join(left))
         )
-    return hints
+    return Written(running, hints)
 
 
 def apply_saving(planner: Planner) -> None:
@@ -87,3 +103,15 @@ def apply_saving(planner: Planner) -> None:
 def lines_of(steps: Sequence[Step]) -> List[str]:
     """Return what to feed to vtysh for a plan."""
     return [line for step in steps for line in step.commands]
+
+
+def masked(steps: Iterable[Step]) -> List[Step]:
+    """Return steps without the secrets in what they show; what they write is as it was."""
+    return [step._replace(before=tuple(map(vtysh.mask_secrets, step.before)),
+                          after=tuple(map(vtysh.mask_secrets, step.after))) for step in steps]
+
+
+def report_steps(steps: Sequence[Step], hints: Sequence[str], saved: bool) -> Dict[str, Any]:
+    """Return the result of a module that wrote these steps, or would; their `before` and `after` have no secrets."""
+    return {"changed": bool(steps), "actions": reasons_of(steps), "diff": diff_of(steps),
+            "commands": [vtysh.mask_secrets(line) for line in lines_of(steps)], "hints": list(hints), "saved": saved}

@@ -19,33 +19,9 @@ description:
     before it saved, the next one saves.
   - Referrers are removed before what they refer to, and new entries come before old ones go, so that a filter is
     never missing or open while it changes.
-options:
-  text:
-    description:
-      - Statements as C(show running-config) lays them out, the content of a context indented.
-      - C(no X) means that X must not be there.
-      - C(neighbor) statements and C(bgp listen range) are refused here, see M(vmcluster.network.frr_neighbor).
-      - Entries of prefix- and community-lists may leave out C(seq). Where all entries of a list have the same action,
-        they are compared as a set, whatever their numbers.
-    type: str
-    required: true
-  prefix:
-    description:
-      - Names that begin so are ours. Empty means that no name is, so nothing is removed.
-    type: str
-    default: ""
-  owned_tags:
-    description:
-      - Static routes (C(ip route), C(ipv6 route)) with one of these tags are ours.
-    type: list
-    elements: int
-    default: []
-  save:
-    description:
-      - Whether FRR saves its configuration, when the saved one lacks something of this.
-    type: bool
-    default: true
 extends_documentation_fragment:
+  - vmcluster.network.frr.statements
+  - vmcluster.network.frr.save
   - vmcluster.network.attributes.changes_frr
 author:
   - The vmcluster.network authors (@vmcluster)
@@ -128,14 +104,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils import frr_delta
 from ansible_collections.vmcluster.network.plugins.module_utils.apply import ApplyError
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_config import plan_config
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_text import ConfigError
-from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step, diff_of, reasons_of
-
-ARGUMENTS: Dict[str, Any] = {
-    "text": {"type": "str", "required": True},
-    "prefix": {"type": "str", "default": ""},
-    "owned_tags": {"type": "list", "elements": "int", "default": []},
-    "save": {"type": "bool", "default": True},
-}
+from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 
 
 def run(options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
@@ -149,22 +118,15 @@ def run(options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     saving = frr_delta.plan_saving(found, planner) if options["save"] else ()
     hints: List[str] = []
     if not check_mode:
-        hints = frr_delta.apply_delta(found.running, planner)
+        hints = frr_delta.apply_delta(found.running, planner).hints
         if saving:
             frr_delta.apply_saving(planner)
-    return report([*plan.steps, *saving], plan.kept, hints, bool(saving) and not check_mode)
-
-
-def report(steps: Sequence[Step], kept: Sequence[str], hints: Sequence[str], saved: bool) -> Dict[str, Any]:
-    """Return the module's result, with every secret masked."""
-    diff = {key: vtysh.mask_secrets(text) for key, text in diff_of(steps).items()}
-    commands = [vtysh.mask_secrets(line) for line in frr_delta.lines_of(steps)]
-    return {"changed": bool(steps), "actions": reasons_of(steps), "commands": commands, "diff": diff,
-            "kept": list(kept), "hints": list(hints), "saved": saved}
+    steps = frr_delta.masked([*plan.steps, *saving])
+    return {**frr_delta.report_steps(steps, hints, bool(saving) and not check_mode), "kept": list(plan.kept)}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=frr_delta.STATEMENT_ARGUMENTS, supports_check_mode=True)
     try:
         module.exit_json(**run(module.params, module.check_mode))
     except (vtysh.FrrError, ConfigError, ApplyError, ValueError) as error:
