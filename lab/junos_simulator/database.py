@@ -72,7 +72,7 @@ class Database:
     """What one device has configured. `check` and `apply` are the backend's; a minute may be made shorter for tests."""
 
     def __init__(self, initial: str, check: Check, apply: Apply, minute: float = 60.0) -> None:
-        first = checks.read_whole(initial)
+        self.first = first = checks.read_whole(initial)
         self.check, self.apply, self.minute = check, apply, minute
         self.history = [Commit(first, "root", "other", time.time())]
         self.candidate = first.copy()
@@ -208,6 +208,17 @@ class Database:
             self.pending = None
             await self.activate(Commit(previous.copy(), "root", "other", time.time()))
             self.candidate = self.running.copy()
+
+    async def forget(self) -> None:
+        """Go back to the first configuration as if nothing had been since; for tests, which share a simulator."""
+        async with self.busy:
+            if self.pending:
+                self.pending.timer.cancel()
+            self.pending = self.holder = None
+            await self.apply(self.running, self.first)
+            self.history = [Commit(self.first, "root", "other", time.time())]
+            self.candidate = self.first.copy()
+            self.keep()
 
     def keep(self) -> None:
         """Write down what is active; what waits for a confirmation is not, so a reboot ends it."""

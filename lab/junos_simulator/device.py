@@ -134,6 +134,9 @@ class Device:
                 await self.commit(**order)
             case "drop_at":
                 self.drop_at = order["rpc"]
+            case "forget":
+                await self.database.forget()
+                self.drop_at = ""
             case "new_host_key":
                 self.wants_new_host_key = True
             case "answer" if isinstance(self.backend, NoBackend):

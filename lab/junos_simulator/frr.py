@@ -8,12 +8,12 @@ import asyncio
 import json
 import logging
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lxml import etree
 
-from . import bgp_rpcs, frr_delta
+from . import bgp_rpcs, frr_delta, route_rpcs
 from .database import CommitError
 from .translate import FrrPlan, find_untranslatable, translate
 from .tree import ConfigurationError, Node
@@ -51,13 +51,13 @@ class FrrBackend:
         return done.stdout
 
     async def reset(self) -> None:
-        """Start from an FRR that has no configuration: restart one that has."""
+        """Start from an FRR that has no configuration: one that has is restarted without."""
         if await self.find_leftovers():
-            LOG.info("FRR has a configuration: restarting it")
-            await self.run(["systemctl", "restart", "frr"])
+            LOG.info("FRR has a configuration: restarting it without")
+            await self.run(["sh", "-c", ": > /etc/frr/frr.conf && systemctl restart frr"])
             left = await self.find_leftovers()
             if left:
-                raise CommitError([ConfigurationError(f"Junos simulator: FRR's own file is not empty: {left}")])
+                raise CommitError([ConfigurationError(f"Junos simulator: FRR keeps a configuration: {left}")])
         await self.run(["nft", "-f", "-"], frr_delta.write_nft(FrrPlan()))
 
     async def find_leftovers(self) -> list[str]:
@@ -83,9 +83,23 @@ class FrrBackend:
 
     async def ask(self, *commands: str) -> list[Any]:
         """FRR's answers to commands that answer in JSON."""
-        return [json.loads(await self.run(["vtysh", "-c", command]) or "{}") for command in commands]
+        said = await self.run(["vtysh", *(word for command in commands for word in ("-c", command))])
+        return list(read_documents(said, len(commands)))
 
     async def answer(self, running: Node, rpc: etree._Element) -> list[etree._Element] | None:
         """The answer to an RPC about BGP, BFD or routes."""
-        handler = bgp_rpcs.HANDLERS.get(str(rpc.tag))
+        handler = {**bgp_rpcs.HANDLERS, **route_rpcs.HANDLERS}.get(str(rpc.tag))
         return None if handler is None else await handler(self.ask, running, rpc)
+
+
+def read_documents(said: str, number: int) -> Iterator[Any]:
+    """The JSON documents that stand one after the other; FRR says nothing at all of some things that aren't there."""
+    decoder = json.JSONDecoder()
+    for _ in range(number):
+        said = said.lstrip()
+        if not said:
+            yield {}
+            continue
+        document, end = decoder.raw_decode(said)
+        said = said[end:]
+        yield document

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Guests that move live while migrate_vm.yml runs: the hypervisor's part of a migration, and its events."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+from .cluster import Cluster
+from .errors import LabError
+from .lab import Lab
+from .playbooks import PlaybookRun
+from .stories import wait_until
+
+AGENTS = "run/vmcluster/migrations"
+
+
+class Migration:
+    """A run of migrate_vm.yml in the background; `with` waits for its end."""
+
+    def __init__(self, cluster: Cluster, moves: dict[str, str], **options: Any) -> None:
+        self.cluster, self.moves, self.options = cluster, moves, options
+        self.run: PlaybookRun | None = None
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._play)
+
+    def __enter__(self) -> Migration:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.finish()
+
+    def _play(self) -> None:
+        vms = [{"name": vm, "node": node} for vm, node in self.moves.items()]
+        extra = {"vms": vms, **self.options.pop("extra", {})}
+        try:
+            self.run = self.cluster.play("migrate_vm.yml", extra=extra, **self.options)
+        except BaseException as error:
+            self.error = error
+
+    def wait_until_armed(self, seconds: float = 90) -> None:
+        """Wait until both agents of every VM are armed; a LabError when the playbook ends before."""
+        for vm, target in self.moves.items():
+            source = next(guest.node for guest in self.cluster.lab.guests() if guest.vm == vm)
+            for node in (source, target):
+                wait_until(lambda node=node, vm=vm: self._is_armed(node, vm),  # type: ignore[misc]
+                           seconds, f"{vm} is armed on {node}", 0.02)
+
+    def _is_armed(self, node: str, vm: str) -> bool:
+        state = agent_state(self.cluster.lab, node, vm)
+        if state is None and not self.thread.is_alive():
+            raise LabError(f"migrate_vm.yml ended before {vm} was armed on {node}:\n{self.error or self.run}")
+        return state is not None
+
+    def finish(self) -> PlaybookRun:
+        """Wait for the playbook's end; a LabError when it failed and was not to."""
+        self.thread.join()
+        if self.error is not None:
+            raise self.error
+        assert self.run is not None
+        return self.run
+
+
+def agent_folder(lab: Lab, node: str) -> Path:
+    """The folder of a node's migration agents, as the lab sees it."""
+    leader = lab.host_record(node).leader
+    if leader is None:
+        raise LabError(f"{node} is off")
+    return Path(f"/proc/{leader.pid}/root/{AGENTS}")
+
+
+def agent_state(lab: Lab, node: str, vm: str, nic: int = 0) -> str | None:
+    """What state the agent of a VM's interface says it is in; None where there is none."""
+    try:
+        told = json.loads((agent_folder(lab, node) / f"{vm}_net{nic}.state").read_text())
+    except (OSError, ValueError):
+        return None
+    return str(told["state"]) if "state" in told else None
+
+
+def tell_agent(lab: Lab, node: str, vm: str, event: str, nic: int = 0) -> None:
+    """Tell an agent of a hypervisor's event, as a driver on the node does: `stopped` or `running`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+        link.sendto(event.encode(), str(agent_folder(lab, node) / f"{vm}_net{nic}.sock"))
+
+
+def move_guest(lab: Lab, vm: str, target: str, *, tell: bool = True, downtime: float = 0.0) -> None:
+    """Move a guest; with `tell`, as under a hypervisor that tells of its STOP, else the agents see frames alone."""
+    source = next(guest.node for guest in lab.guests() if guest.vm == vm)
+    at_stop = (lambda: tell_agent(lab, source, vm, "stopped")) if tell else None
+    lab.guest_move(vm, target, at_stop=at_stop, downtime=downtime)
