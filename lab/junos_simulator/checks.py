@@ -79,6 +79,7 @@ def check_bgp(
     if bgp.active("group") and not number:
         yield complain(path, "must define local autonomous system when enabling BGP", "bgp")
     yield from check_references(bgp, options, path)
+    groups: dict[str, str] = {}
     for group in bgp.active("group"):
         place = (*path, "group", group.key)
         yield from check_references(group, options, place)
@@ -86,6 +87,10 @@ def check_bgp(
             inner = (*place, "neighbor", neighbor.key)
             yield from check_references(neighbor, options, inner)
             yield from check_neighbor(bgp, group, neighbor, number, inner)
+            other = groups.setdefault(neighbor.key, group.key)
+            if other != group.key:
+                yield complain(inner, f"Error in neighbor {neighbor.key} of group {group.key}:\n"
+                                      f"it is in group {other} too", "neighbor")
 
 
 def check_references(level: Node, options: Node | None, path: tuple[str, ...]) -> Iterator[ConfigurationError]:
@@ -112,6 +117,9 @@ def check_neighbor(
     if kind == "external" and peer == number:
         yield complain(path, f"Error in neighbor {neighbor.key} of group {group.key}:\n"
                              "peer AS number must not be the same as the local AS for an external peer", "peer-as")
+    if read_inherited("ttl", neighbor, group, bgp) and (kind == "internal" or peer == number):
+        yield complain(path, f"Error in neighbor {neighbor.key} of group {group.key}:\n"
+                             "This option is valid only for single-hop EBGP neighbor", "ttl")
     local = read_inherited("local-address", neighbor, group, bgp)
     if local and (":" in local) != (":" in neighbor.key):
         yield complain(path, f"Error in neighbor {neighbor.key} of group {group.key}:\n"

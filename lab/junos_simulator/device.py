@@ -110,12 +110,14 @@ class Device:
         if saved:
             self.database.when_kept = lambda text: write_file(saved, text)
         self.pids = itertools.count(4101)
+        self.sessions = 0
         self.drop_at = ""
         self.stranger: Session | None = None
         self.wants_new_host_key = False
 
     def open_session(self, user: str, client: str = "netconf") -> Session:
         """A session of a user."""
+        self.sessions += client == "netconf"
         return Session(next(self.pids), user, time.time(), client)
 
     async def control(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +138,7 @@ class Device:
                 self.drop_at = order["rpc"]
             case "forget":
                 await self.database.forget()
-                self.drop_at = ""
+                self.drop_at, self.database.minute = "", self.settings.minute
             case "new_host_key":
                 self.wants_new_host_key = True
             case "answer" if isinstance(self.backend, NoBackend):
@@ -169,6 +171,7 @@ class Device:
                         for entry in database.history],
             "pending": database.pending is not None,
             "dirty": database.is_dirty,
+            "sessions": self.sessions,
             "holder": database.holder.user if database.holder else "",
             "patch": database.compare(0),
         }

@@ -38,7 +38,8 @@ async def get_routes(ask: Ask, running: Node, rpc: etree._Element) -> Answer:
 
 async def read_table(ask: Ask, running: Node, rpc: etree._Element, version: int) -> dict[str, list[etree._Element]]:
     """The entries of each destination of a table that an RPC asks for."""
-    wants_hidden, peer = rpc.find("hidden") is not None, (rpc.findtext("source-gateway") or rpc.findtext("peer") or "").strip()
+    wants_hidden = rpc.find("hidden") is not None
+    peer = (rpc.findtext("source-gateway") or rpc.findtext("peer") or "").strip()
     if wants_hidden:
         return await read_hidden(ask, running, version)
     family, command = FRR_FAMILY[version]
@@ -57,7 +58,7 @@ async def read_table(ask: Ask, running: Node, rpc: etree._Element, version: int)
 
 def sort_prefixes(prefixes: Iterable[str]) -> list[str]:
     """Prefixes in the order of a table."""
-    return sorted(prefixes, key=lambda prefix: ipaddress.ip_network(prefix))  # type: ignore[arg-type]
+    return sorted(prefixes, key=lambda prefix: ipaddress.ip_network(prefix))
 
 
 def is_wanted(rpc: etree._Element, prefix: str, version: int) -> bool:
@@ -71,7 +72,7 @@ def is_wanted(rpc: etree._Element, prefix: str, version: int) -> bool:
         return False
     if rpc.find("exact") is not None:
         return own == asked
-    return own.subnet_of(asked)  # type: ignore[arg-type]
+    return own.subnet_of(asked)
 
 
 def is_entry_wanted(rpc: etree._Element, entry: etree._Element, peer: str) -> bool:

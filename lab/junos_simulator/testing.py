@@ -50,7 +50,7 @@ class Simulator:
         return answer
 
     def status(self) -> dict[str, Any]:
-        """Commits (newest first), pending, dirty, holder of the lock, patch of the candidate."""
+        """Commits (newest first), pending, dirty, holder of the lock, patch of the candidate, number of sessions."""
         return self.order("status")
 
 

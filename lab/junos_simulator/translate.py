@@ -231,7 +231,7 @@ def translate_neighbor(
     session["restart"] = restart
     bfd = levels.find("bfd-liveness-detection")
     if bfd:
-        session["bfd"] = f"bfd profile {add_bfd_profile(plan, bfd, levels.path)}"
+        session["bfd"] = f"bfd profile {add_bfd_profile(plan, bfd, levels.path, is_multihop=multihop is not None)}"
     chains = {way: levels.read_values(name) for way, name in (("in", "import"), ("out", "export"))}
     families = {}
     for version, family in levels.read_families().items():
@@ -246,11 +246,11 @@ def translate_neighbor(
 
 
 def find_ttl(levels: Levels, internal: bool) -> int | None:
-    """What the packets of a session leave with."""
-    told = levels.read("ttl")
-    if told:
-        return int(told)
-    return DEFAULT_TTL if internal else None
+    """What the packets of a session leave with. `multihop ttl` counts inside an AS too (CLI reference, multihop)."""
+    multihop = levels.find("multihop")
+    if internal or multihop:
+        return int(multihop.read("ttl", default=str(DEFAULT_TTL))) if multihop else DEFAULT_TTL
+    return int(levels.read("ttl")) if levels.find("ttl") else None
 
 
 def translate_restart(root: Node, levels: Levels) -> str:
@@ -262,12 +262,13 @@ def translate_restart(root: Node, levels: Levels) -> str:
     return "graceful-restart"
 
 
-def add_bfd_profile(plan: FrrPlan, bfd: Node, path: Sequence[str]) -> str:
-    """The name of the BFD profile for the options of a level."""
+def add_bfd_profile(plan: FrrPlan, bfd: Node, path: Sequence[str], *, is_multihop: bool) -> str:
+    """The name of the BFD profile for some options. By itself a multihop session has multihop BFD (RFC 5883)."""
     place = (*path, "bfd-liveness-detection")
     refuse_others(bfd, BFD_OPTIONS, place)
-    if bfd.read("session-mode") == "multihop":
-        raise Untranslatable("`session-mode multihop`", "session-mode", place)
+    mode = bfd.read("session-mode", default="automatic")
+    if mode == "multihop" or (mode == "automatic" and is_multihop):
+        raise Untranslatable("multihop BFD, which `session-mode single-hop` would not be", "session-mode", place)
     if not bfd.has("minimum-interval"):
         raise ConfigurationError("minimum-interval must be configured", "bfd-liveness-detection",
                                  f"[edit {' '.join(place)}]")

@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from . import cgroups, guests, hosts, wiring
+from junos_simulator.testing import Simulator
+
+from . import cgroups, guests, hosts, junos, wiring
 from .disks import make_disk, make_keys
 from .enter import command_prefix
 from .errors import LabError
@@ -307,6 +309,11 @@ class Lab:
         return Probe(
             self.state, self.topology, source, target, rate=rate, family=family, direction=direction, size=size
         )
+
+    def junos(self, host: str) -> Simulator:
+        """The Junos simulator that a host runs: its commits, and orders that no session could give."""
+        self.topology.host(host)
+        return Simulator(*junos.read_simulator(self.state, host))
 
     def forget_guest(self, vm: str) -> None:
         for left in (self.state.folder / "guests").glob(f"{vm}.*"):

@@ -47,7 +47,9 @@ protocols {
             type internal;
             local-address 10.20.0.1;
             hold-time 9;
-            ttl 255;
+            multihop {
+                ttl 255;
+            }
             import RR-IN;
             family inet {
                 unicast {
@@ -62,6 +64,7 @@ protocols {
             bfd-liveness-detection {
                 minimum-interval 300;
                 multiplier 3;
+                session-mode single-hop;
             }
             neighbor 10.20.0.21 {
                 description reflector;
@@ -94,7 +97,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def simulator(lab: Lab) -> Simulator:
-    return Simulator(*junos.read_simulator(lab.state, "core"))
+    return lab.junos("core")
 
 
 @pytest.fixture(scope="module")
@@ -245,8 +248,8 @@ def test_a_wrong_key_keeps_the_session_down_and_the_right_one_brings_it_back(
 
 
 def test_packets_leave_with_the_ttl_of_junos(lab: Lab, device: Device, config: Config) -> None:
-    """The reflector asks for 255; without `ttl 255` a session inside an AS has 64 on Junos."""
-    config.load("delete protocols bgp group RR ttl\nset protocols bgp group RR hold-time 6", format="set")
+    """The reflector asks for 255; without `multihop ttl 255` a session inside an AS has 64 on Junos."""
+    config.load("delete protocols bgp group RR multihop\nset protocols bgp group RR hold-time 6", format="set")
     config.commit()
     wait_until(lambda: read_state(device, REFLECTOR) != "Established", 15, "no session with a TTL of 64")
     time_in_vain = time.monotonic() + 3
@@ -274,6 +277,7 @@ def test_unconfirmed_commits_are_rolled_back_and_frr_follows(
     config.load("policy-options { policy-statement RR-IN { term alpha { replace: from {"
                 " route-filter 192.0.2.0/24 orlonger; } } } }", format="text")
     config.commit(confirm=1)
+    simulator.order("minute", seconds=60)
     wait_for_routes(lab, {"192.0.2.1"})
     wait_for_routes(lab, GOOD)
     assert read_drops(lab) == before
@@ -351,7 +355,7 @@ def test_a_reboot_keeps_what_was_committed_and_starts_from_an_empty_frr(
                       "-c", "write memory"])
     config.dev.close()
     lab.reboot("core")
-    again = Simulator(*junos.read_simulator(lab.state, "core"))
+    again = lab.junos("core")
     assert again.pid != simulator.pid
     with Device(host="core", port=junos.PORT, user=junos.USER, ssh_config=str(lab.state.folder / "ssh" / "config"),
                 ssh_private_key_file=str(lab.state.key), hostkey_verify=True, gather_facts=False) as device:
@@ -363,7 +367,7 @@ def test_a_reboot_keeps_what_was_committed_and_starts_from_an_empty_frr(
 def test_the_simulator_ends_with_its_lab() -> None:
     lab = Lab.up(Path(__file__).with_name("bgp.yml"), unique_lab_name("junosend"))
     try:
-        pid = Simulator(*junos.read_simulator(lab.state, "core")).pid
+        pid = lab.junos("core").pid
         assert find_process(pid)
     finally:
         lab.down()
