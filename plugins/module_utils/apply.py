@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import subprocess
 import tempfile
 from typing import Iterator, Mapping, Optional, Sequence
@@ -39,14 +40,21 @@ def run_command(argv: Sequence[str], stdin: str = "", timeout: float = 120) -> s
     return done.stdout
 
 
-def write_file(path: str, text: str, mode: int = 0o644) -> None:
-    """Write a file whole or not at all (also after a crash); directories on the way are made."""
+def write_file(path: str, text: str, mode: Optional[int] = 0o644) -> None:
+    """Write a file whole or not at all (also after a crash); directories on the way are made.
+
+    mode: None leaves mode and owner of a file that is there as they are.
+    """
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=folder, prefix=".vmcluster-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            os.fchmod(stream.fileno(), mode)
+            if mode is None:
+                there = os.stat(path)
+                os.fchown(stream.fileno(), there.st_uid, there.st_gid)
+                mode = there.st_mode
+            os.fchmod(stream.fileno(), stat.S_IMODE(mode))
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

@@ -34,6 +34,13 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+system:
+  description:
+    - The operating system, in the words of Ansible's facts, C(os_family), C(distribution),
+      C(distribution_major_version) and C(distribution_release).
+  returned: always
+  type: dict
+  sample: {"os_family": "Debian", "distribution": "Debian", "distribution_major_version": "12"}
 installed:
   description: Whether FRR's shell, C(vtysh), is here.
   returned: always
@@ -83,80 +90,17 @@ integrated_config:
   sample: true
 """
 
-import re
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vmcluster.network.plugins.module_utils import frr_host
 
-DAEMONS_FILE = "/etc/frr/daemons"
-SAVED_CONFIG = "/etc/frr/frr.conf"
 ARGUMENTS: Dict[str, Any] = {"packages": {"type": "list", "elements": "str", "default": []}}
-# What vtysh keeps for itself, such as where it saves, is shown with any daemon's configuration.
-QUESTIONS = ("show version", "show running-config bfdd", "show daemons")
-
-
-def read(module: AnsibleModule) -> Dict[str, Any]:
-    """Return all that is told."""
-    return {
-        "changed": False,
-        "installed": bool(module.get_bin_path("vtysh")),
-        "missing_packages": find_missing(module, module.params["packages"]),
-        "daemons_file": read_file(DAEMONS_FILE),
-        "turns_forwarding_off": turns_forwarding_off(read_file(SAVED_CONFIG)),
-        **read_unit(ask(module, "systemctl", "show", "frr", "--property=ActiveState,UnitFileState")),
-        **read_answers(ask(module, "vtysh", *(word for question in QUESTIONS for word in ("-c", question)))),
-    }
-
-
-def find_missing(module: AnsibleModule, packages: List[str]) -> List[str]:
-    """Return the packages that are not installed."""
-    return [
-        name for name in packages
-        if ask(module, "dpkg-query", "-W", "-f", "${db:Status-Abbrev}", name)[:2] != "ii"
-        and not ask(module, "rpm", "-q", name)
-    ]
-
-
-def read_file(path: str) -> str:
-    """Return the content of a file that need not be there."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return ""
-
-
-def turns_forwarding_off(saved: str) -> bool:
-    """Tell whether a saved configuration has a statement that does so."""
-    return any(line in ("no ip forwarding", "no ipv6 forwarding") for line in saved.splitlines())
-
-
-def read_unit(shown: str) -> Dict[str, bool]:
-    """Read what `systemctl show` printed."""
-    lines = shown.splitlines()
-    return {"active": "ActiveState=active" in lines, "enabled": "UnitFileState=enabled" in lines}
-
-
-def read_answers(shown: str) -> Dict[str, Any]:
-    """Read FRR's answers to QUESTIONS; none came when it does not run."""
-    version = re.search(r"^FRRouting ([0-9][0-9.]*)", shown, re.MULTILINE)
-    return {
-        "version": version.group(1).rstrip(".") if version else "",
-        "daemons": sorted(shown.rstrip().rpartition("\n")[2].split()) if version else [],
-        "integrated_config": "no service integrated-vtysh-config" not in shown,
-    }
-
-
-def ask(module: AnsibleModule, program: str, *arguments: str) -> str:
-    """Return what a program prints that changes nothing; nothing when it is not here or fails."""
-    path = module.get_bin_path(program)
-    code, output, _errors = module.run_command([path, *arguments]) if path else (1, "", "")
-    return output if code == 0 else ""
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    module.exit_json(**read(module))
+    module.exit_json(changed=False, **frr_host.read_host(module, module.params["packages"]))
 
 
 if __name__ == "__main__":

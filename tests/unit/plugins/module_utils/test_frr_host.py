@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmcluster.network.plugins.modules.frr_info import read_answers, read_unit, turns_forwarding_off
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_host import (
+    read_answers,
+    read_unit,
+    turns_forwarding_off,
+)
 
 DEBIAN_12 = """FRRouting 8.4.4 (rr1) on Linux(6.1.0).
 Copyright 1996-2005 Kunihiro Ishiguro, et al.
