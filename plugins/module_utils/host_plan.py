@@ -220,11 +220,13 @@ def _complete(listed: Sequence[Interface], nics: Mapping[str, Nic]) -> List[Inte
     masters = {port: each.name for each in listed for port in each.ports}
     named = {each.name for each in listed}
     added = [Interface(port) for port in masters if port not in named]
+    made = {each.name for each in listed if each.kind != "port"}
     complete = []
     for each in (*listed, *added):
-        mac = each.mac
-        if each.kind == "bridge" and not mac and each.ports and each.ports[0] in nics:
-            mac = nics[each.ports[0]].mac
+        mac, first = each.mac, each.ports[0] if each.ports else ""
+        # Of a port that the plan makes itself it is not known beforehand.
+        if each.kind == "bridge" and not mac and first in nics and first not in made:
+            mac = nics[first].mac
         complete.append(each._replace(mac=mac, master=masters.get(each.name, "")))
     return complete
 

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The script that carries a change out or takes it back, run as it stands; `ip` writes down what it is told."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.vmcluster.network.plugins.module_utils import host_change
+
+IP = """#!/bin/sh
+echo "ip $*" >> {folder}/log
+case "$*" in
+  *addr*show*) cat {folder}/addresses ;;
+  *-batch*) cat >> {folder}/log; cp {folder}/addresses.after {folder}/addresses 2>/dev/null; true ;;
+  *) echo "[]" ;;
+esac
+"""
+OLD, NEW = {"text": "old\n", "mode": 0o644}, {"text": "new\n", "mode": 0o600}
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A folder that stands for the host: run(verb, word) runs the script."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name, text in (("ip", IP.format(folder=tmp_path)), ("systemctl", "#!/bin/sh\n"),
+                       ("manager", f"#!/bin/sh\necho \"manager $*\" >> {tmp_path}/log\n"),
+                       ("broken", "#!/bin/sh\necho cannot; exit 3\n")):
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    text = host_change.script_text(sys.executable)
+    for path in (host_change.FOLDER, host_change.LOCK_PATH):
+        text = text.replace(path, str(tmp_path / path.rpartition("/")[2]))
+    text = text.replace('PATH = "', f'PATH = "{tools}:').replace("SETTLE_TIME, KERNEL_TIME = 25, 10, 6, 3",
+                                                                 "SETTLE_TIME, KERNEL_TIME = 25, 10, 0, 0")
+    state = tmp_path / "host-network"
+    state.mkdir()
+    (tmp_path / "addresses").write_text("[]")
+    (tmp_path / "kept").write_text("old\n")
+
+    def run(verb, word=""):
+        done = subprocess.run([sys.executable, "-c", text, verb, word], capture_output=True, text=True, check=False,
+                              timeout=30, env={"PATH": f"{tools}:/usr/bin:/bin"})
+        assert done.returncode == 0, done.stderr
+        log = tmp_path / "log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    run.folder, run.state = tmp_path, state
+    return run
+
+
+def side(host, leave, enter, **files):
+    return {"files": {str(host.folder / name): file for name, file in files.items()}, "leave": leave, "enter": enter,
+            "delete": ["lo"], "sysctls": {}, "before": {}}
+
+
+def put_change(host, **changes):
+    record = {"id": "it", "apply": side(host, [["manager", "leave"]], [["manager", "enter"]], kept=NEW, made=NEW),
+              "rollback": side(host, [], [["manager", "back"]], kept=OLD, made=None), "boot": [["manager", "boot"]],
+              "state": {"expect": [], "ip": ["addr replace 192.0.2.11/24 dev eth0"]}, **changes}
+    (host.state / "change.json").write_text(json.dumps(record))
+
+
+def outcome(host):
+    return json.loads((host.state / "outcome.json").read_text())
+
+
+def files(host):
+    return {name: (host.folder / name).read_text() for name in ("kept", "made") if (host.folder / name).exists()}
+
+
+def test_a_change_leaves_by_the_old_files_and_enters_by_the_new_ones(host):
+    put_change(host)
+    assert host("apply", "it") == ["manager leave", "ip link del dev lo", "manager enter"]
+    assert files(host) == {"kept": "new\n", "made": "new\n"}
+    assert json.loads((host.state / "applied.json").read_text()) == {"id": "it", "failures": []}
+    assert (host.folder / "kept").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_change_that_is_not_open_any_more_is_not_carried_out(host):
+    put_change(host)
+    assert host("apply", "another") == []
+    assert files(host) == {"kept": "old\n"}
+
+
+def test_the_way_back_restores_files_and_forgets_the_change_last(host):
+    put_change(host)
+    host("apply", "it")
+    host("rollback", "timer")
+    assert files(host) == {"kept": "old\n"}
+    assert outcome(host) == {"id": "it", "outcome": "rolled back", "by": "timer", "failures": [], "missing": []}
+    assert sorted(path.name for path in host.state.iterdir()) == ["outcome.json"]
+    before = (host.folder / "log").read_text()
+    host("rollback", "timer")
+    assert (host.folder / "log").read_text() == before, "a change is taken back once"
+
+
+def test_an_address_that_the_manager_does_not_bring_back_is_set_with_ip(host):
+    (host.folder / "addresses.after").write_text(json.dumps(
+        [{"ifname": "eth0", "addr_info": [{"local": "192.0.2.11", "prefixlen": 24}]}]))
+    put_change(host, state={"expect": ["eth0 192.0.2.11/24"], "ip": ["addr replace 192.0.2.11/24 dev eth0"]})
+    assert "addr replace 192.0.2.11/24 dev eth0" in host("rollback", "timer")
+    assert outcome(host)["failures"] == ["not back by itself, so set with ip: eth0 192.0.2.11/24"]
+    assert "missing" in outcome(host)
+
+
+def test_a_manager_that_fails_does_not_stop_the_way_back_and_is_told(host):
+    put_change(host, rollback=side(host, [["broken"], ["not-there"]], [["manager", "back"]], kept=OLD, made=None))
+    host("apply", "it")
+    assert "manager back" in host("rollback", "timer")
+    assert files(host) == {"kept": "old\n"}
+    assert outcome(host)["failures"][0] == "broken: exit code 3: cannot"
+    assert outcome(host)["failures"][1].startswith("not-there: ")
+
+
+def test_a_boot_in_the_middle_restores_files_and_leaves_the_rest_to_the_manager(host):
+    put_change(host)
+    (host.folder / "kept").write_text("half writ")
+    assert host("boot") == ["manager boot"]
+    assert files(host) == {"kept": "old\n"}
+    assert outcome(host)["by"] == "boot"
+    assert not (host.state / "change.json").exists()
+
+
+@pytest.mark.parametrize("unit", ["systemd-networkd.service", "NetworkManager.service", "networking.service",
+                                  "network-pre.target"])
+def test_the_boot_unit_runs_before_every_manager(unit):
+    before = [line[7:].split() for line in host_change.BOOT_UNIT.splitlines() if line.startswith("Before=")]
+    assert unit in sum(before, [])

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What differs between a host and its plan, who manages the host, and which commands lead there and back."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vmcluster.network.plugins.module_utils import host_ifupdown, host_networkd
+from ansible_collections.vmcluster.network.plugins.module_utils.host_files import File
+from ansible_collections.vmcluster.network.plugins.module_utils.host_network import (
+    Found,
+    choose_manager,
+    make_change,
+    new_addresses,
+    plan_change,
+    plan_differences,
+    sysctl_path,
+)
+from ansible_collections.vmcluster.network.plugins.module_utils.host_plan import read_plan
+from ansible_collections.vmcluster.network.plugins.module_utils.host_read import Evidence, Kernel, KernelRoute, Link
+
+MAC = "02:00:00:00:00:00"
+ETH0 = Link("eth0", mac=MAC, current_mac=MAC, mtu=1500, up=True, carrier=True, physical=True,
+            addresses=("192.0.2.11/24", "fe80::1/64"))
+BEFORE = Kernel({"eth0": ETH0}, (KernelRoute("0.0.0.0/0", "192.0.2.1", "eth0"),
+                                 KernelRoute("192.0.2.0/24", "", "eth0", protocol="kernel")))
+AFTER = Kernel(
+    {"eth0": ETH0._replace(master="br0", addresses=()),
+     "br0": Link("br0", "bridge", MAC, MAC, 1500, True, True, addresses=("192.0.2.11/24", "fe80::1/64"))},
+    (KernelRoute("0.0.0.0/0", "192.0.2.1", "br0"),))
+BRIDGE = {"name": "br0", "kind": "bridge", "ports": ["eth0"], "addresses": ["192.0.2.11/24"],
+          "routes": [{"to": "default", "via": "192.0.2.1"}]}
+MAIN = File("source /etc/network/interfaces.d/*\nauto eth0\niface eth0 inet dhcp\n")
+
+
+def plan_of(*interfaces, sysctls=None):
+    nics = {name: link.as_nic() for name, link in BEFORE.links.items()}
+    plan, mistakes = read_plan({"interfaces": interfaces, "sysctls": sysctls or {}}, nics)
+    assert mistakes == []
+    return plan
+
+
+PLAN = plan_of(BRIDGE)
+
+
+def found(manager="networkd", kernel=BEFORE, files=None, **evidence):
+    return Found(kernel, Evidence(**evidence), manager, files or {})
+
+
+def changed(host, plan):
+    change, mistakes = plan_change(host, plan)
+    assert mistakes == []
+    return change
+
+
+@pytest.mark.parametrize(("evidence", "manager"), [
+    ({"netplan": {"/etc/netplan/x.yaml": "network: {}"}, "networkd": {"eth0": "configured"}}, "netplan"),
+    ({"nm": {"eth0": "connected"}, "networkd": {"eth0": "unmanaged"}}, "nm"),
+    ({"nm": {"eth0": "unmanaged"}, "ifupdown": ("lo", "eth0")}, "ifupdown"),
+    ({"nm": {"eth0": "connected (externally)"}, "networkd": {"eth0": "configured"}}, "networkd"),
+    ({"networkd": {"eth1": "configured"}}, "networkd"),
+    ({"ifupdown": ("lo",)}, "ifupdown"),
+])
+def test_the_manager_is_who_has_the_interfaces(evidence, manager):
+    assert choose_manager(Evidence(**evidence), ["eth0", "br0"]) == (manager, "")
+
+
+@pytest.mark.parametrize(("evidence", "told"), [
+    ({"nm": {"eth0": "connected"}, "ifupdown": ("eth1",)}, "eth1 is ifupdown's and eth0 is NetworkManager's"),
+    ({"nm": {"eth9": "connected"}, "networkd": {"eth9": "configured"}}, "say it by manager"),
+    ({}, "none of netplan, NetworkManager, systemd-networkd, ifupdown"),
+])
+def test_a_manager_that_cannot_be_told_is_asked_for(evidence, told):
+    manager, said = choose_manager(Evidence(**evidence), ["eth0", "eth1"])
+    assert manager == "" and told in said
+
+
+def test_a_host_that_has_all_of_the_plan_is_left():
+    change = changed(found(kernel=AFTER, files=host_networkd.render(PLAN)), PLAN)
+    assert change == ((), {}, ())
+
+
+def test_a_new_plan_writes_all_its_files_and_touches_all_its_interfaces():
+    change = changed(found(), PLAN)
+    assert set(change.files) == set(host_networkd.render(PLAN))
+    assert change.touched == ("eth0", "br0")
+
+
+def test_only_what_differs_is_touched():
+    more = plan_of({**BRIDGE, "addresses": ["192.0.2.11/24", "192.0.2.12/24"]})
+    change = changed(found(kernel=AFTER, files=host_networkd.render(PLAN)), more)
+    assert change.touched == ("br0",)
+    assert [step.thing for step in change.steps] == ["file /etc/systemd/network/05-vmcluster-br0.network"]
+
+
+def test_files_that_are_right_do_not_hide_a_kernel_that_is_not():
+    kernel = Kernel({**AFTER.links, "br0": AFTER.links["br0"]._replace(addresses=())}, AFTER.routes)
+    change = changed(found(kernel=kernel, files=host_networkd.render(PLAN)), PLAN)
+    assert (change.files, change.touched) == ({}, ("br0",))
+    assert [step.why for step in change.steps] == ["has not 192.0.2.11/24"]
+
+
+@pytest.mark.parametrize(("name", "changes", "told"), [
+    ("eth0", {"master": ""}, "is a port of nothing, not of br0"),
+    ("eth0", {"addresses": ("192.0.2.11/24",)}, "has 192.0.2.11/24"),
+    ("eth0", {"up": False}, "is down"),
+    ("br0", {"current_mac": "02:00:00:00:00:99"}, "MAC address is 02:00:00:00:00:99, not 02:00:00:00:00:00"),
+])
+def test_a_difference_of_the_kernel_is_told(name, changes, told):
+    kernel = Kernel({**AFTER.links, name: AFTER.links[name]._replace(**changes)}, AFTER.routes)
+    assert plan_differences(PLAN, kernel, {}) == [(name, told)]
+
+
+def test_a_route_by_another_interface_is_none():
+    kernel = Kernel(AFTER.links, BEFORE.routes)
+    assert plan_differences(PLAN, kernel, {}) == [("br0", "has no route to 0.0.0.0/0 by 192.0.2.1")]
+
+
+def test_addresses_in_another_spelling_are_the_same():
+    plan = plan_of({"name": "eth0", "addresses": ["2001:DB8:0::1/64"]})
+    kernel = Kernel({"eth0": ETH0._replace(addresses=("2001:db8::1/64",))})
+    assert plan_differences(plan, kernel, {}) == []
+
+
+@pytest.mark.parametrize(("key", "path"), [
+    ("net.ipv4.conf.br0.rp_filter", "net/ipv4/conf/br0/rp_filter"),
+    ("net/ipv4/conf/bond0.100/rp_filter", "net/ipv4/conf/bond0.100/rp_filter"),
+    ("net.ipv4.conf.bond0/100.rp_filter", "net/ipv4/conf/bond0.100/rp_filter"),
+])
+def test_a_sysctls_path_is_found_as_sysctl_d_says(key, path):
+    assert sysctl_path(key) == path
+
+
+def test_only_addresses_that_the_host_has_not_are_new():
+    plan = plan_of({**BRIDGE, "addresses": ["192.0.2.11/24", "192.0.2.12/24"]})
+    assert new_addresses(plan, BEFORE) == [("br0", "192.0.2.12")]
+
+
+def test_an_operators_file_tells_only_lines_that_are_set_aside():
+    secret = File("iface wlan0 inet dhcp\n    wpa-psk geheim\n" + MAIN.text)
+    change = changed(found("ifupdown", files={host_ifupdown.MAIN: secret}, ifupdown=("eth0",)), PLAN)
+    told = [line for step in change.steps for line in (*step.before, *step.after)]
+    assert "#vmcluster: iface eth0 inet dhcp" in told
+    assert not any("geheim" in line for line in told)
+
+
+def test_the_record_holds_both_ways_and_what_must_be_back():
+    host = found(files={"/etc/systemd/network/20-lan.network": File("[Match]\nName=eth0\n")})
+    record = make_change("it", host, PLAN, changed(host, PLAN))
+    assert record["rollback"]["files"] == dict.fromkeys(record["apply"]["files"])
+    assert record["rollback"]["delete"] == ["br0"] and record["apply"]["delete"] == []
+    assert record["apply"]["enter"] == [["networkctl", "reload"], ["networkctl", "reconfigure", "eth0"]]
+    assert record["state"]["expect"] == ["eth0 192.0.2.11/24", "eth0 default 192.0.2.1"]
+    assert "route replace 0.0.0.0/0 via 192.0.2.1 onlink dev eth0" in record["state"]["ip"]
+    assert record["probe"] == []
+
+
+def test_interfaces_that_leave_the_plan_are_deleted_or_go_back_to_the_operator():
+    host = found(kernel=AFTER, files=host_networkd.render(PLAN))
+    change = changed(host, plan_of())
+    record = make_change("it", host, plan_of(), change)
+    assert set(change.files.values()) == {None}
+    assert record["apply"]["delete"] == ["br0"]
+    assert ["networkctl", "reconfigure", "eth0"] in record["apply"]["enter"]
+    assert ["networkctl", "reconfigure", "br0"] not in record["apply"]["enter"]
+
+
+def test_ifupdown_leaves_by_the_old_files_and_enters_by_the_new_ones():
+    host = found("ifupdown", files={host_ifupdown.MAIN: MAIN}, ifupdown=("eth0",))
+    record = make_change("it", host, PLAN, changed(host, PLAN))
+    assert record["apply"]["leave"] == [["ifdown", "--force", "eth0"]]
+    assert record["apply"]["enter"] == [["ifup", "eth0"], ["ifup", "br0"]]
+    assert record["rollback"]["leave"] == [["ifdown", "--force", "br0"], ["ifdown", "--force", "eth0"]]
+    assert record["rollback"]["enter"] == [["ifup", "eth0"]]
+
+
+def test_ifupdown_changes_a_bridge_in_place_for_vms_hang_on_it():
+    there = {host_ifupdown.MAIN: File(host_ifupdown.take_over(MAIN.text, PLAN.names, host_ifupdown.MAIN)),
+             **host_ifupdown.render(PLAN)}
+    more = plan_of({**BRIDGE, "addresses": ["192.0.2.11/24", "192.0.2.12/24"]})
+    host = found("ifupdown", kernel=AFTER, files=there, ifupdown=("eth0", "br0"))
+    record = make_change("it", host, more, changed(host, more))
+    flush = ["ip", "addr", "flush", "dev", "br0", "scope", "global"]
+    for side in ("apply", "rollback"):
+        assert record[side]["leave"] == [flush]
+        assert record[side]["enter"] == [["ifup", "--force", "br0"]]
