@@ -52,7 +52,8 @@ def plan_gateway(found: Config, options: Mapping[str, Any]) -> Plan:
     place = Place(options["logical_system"], options["routing_instance"])
     wanted = wanted_objects(found, options, place)
     gone = unwanted_objects(found, options, place, wanted) if options["purge"] else {}
-    problems = [*asn_problems(found, options, place), *_group_problems(found, options, place, wanted, gone)]
+    problems = [*_place_problems(found, place), *asn_problems(found, options, place),
+                *_group_problems(found, options, place, wanted, gone)]
     kept = [*_keep_referred(found, place, wanted, gone), *_unreadable_keys(found, options, place)]
     steps: List[Step] = []
     for scope, statements in {**wanted, **gone}.items():
@@ -134,6 +135,14 @@ def plan_object(found: Config, scope: Path, wanted: Statements, place: Place) ->
         return None
     why = "is missing" if not found.holds(scope) else "differs" if wanted else "is not wanted any more"
     return Step(why=why, thing=_thing(scope, place), commands=tuple(lines))
+
+
+def _place_problems(found: Config, place: Place) -> Iterator[str]:
+    """Yield what is not on the device, and too much the operator's to be made here."""
+    if place.system and not found.holds(place.system):
+        yield f"there is no logical system {place.logical_system} on the device: make it first"
+    elif place.routing_instance and not found.holds(place.instance):
+        yield f"there is no routing instance {place.routing_instance} on the device: make it first, with its interfaces"
 
 
 def asn_problems(found: Config, options: Mapping[str, Any], place: Place) -> Iterator[str]:

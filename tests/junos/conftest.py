@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -95,6 +96,7 @@ class SimulatedGateway(Gateway):
     def __init__(self, simulator: testing.Simulator, folder: Path) -> None:
         self.simulator = simulator
         self.order = simulator.order
+        self.log = folder / "device" / "log"
         self.known_hosts = folder / "known_hosts"
         self.known_hosts.write_text(simulator.host_key_line)
         settings = folder / "ssh_config"
@@ -107,6 +109,11 @@ class SimulatedGateway(Gateway):
     def status(self) -> dict[str, Any]:
         """Commits (newest first), pending, dirty, holder of the lock, patch of the candidate."""
         return self.simulator.status()
+
+    @property
+    def rpcs(self) -> list[str]:
+        """The RPCs that were asked, in order."""
+        return re.findall(r"^\S+ \S+ automation: (\S+) ->", self.log.read_text(), re.M)
 
     @property
     def logs(self) -> list[str]:
@@ -124,7 +131,10 @@ def simulated(tmp_path: Path) -> Iterator[SimulatedGateway]:
 @pytest.fixture
 def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
     """The real device when one is named, else a simulator; what a test leaves there is removed."""
-    found = real_gateway() if HOST else request.getfixturevalue("simulated")
+    if not HOST:
+        yield request.getfixturevalue("simulated")
+        return
+    found = real_gateway()
     found.change()
     yield found
     found.change()

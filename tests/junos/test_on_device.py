@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """junos_bgp_group against a device, real or simulated: what the device takes, shows, and gives back.
 
-No session comes up, for the neighbours' addresses are for documentation (RFC 5737, RFC 3849), so sessions are not waited
-for. What is made carries the name VMC-TEST-, and is removed.
+No session comes up, for the neighbours' addresses are for documentation (RFC 5737, RFC 3849), so sessions are not
+waited for. What is made carries the name VMC-TEST-, and is removed.
 """
 
 import copy
@@ -11,8 +11,8 @@ ALPHA = {"name": "alpha", "communities": ["65010:100"], "prefixes": [
     {"prefix": "203.0.113.0/24", "length": 32}, {"prefix": "2001:db8:1::/64", "length": 128}]}
 BETA = {"name": "beta", "communities": ["65010:200", "4200000001:1:200"],
         "prefixes": [{"prefix": "198.51.100.0/24", "length": 28}]}
-V4 = {"name": "VMC-TEST-V4", "family": "ipv4", "password": "s3cret-pw", "hold_time": 30, "bfd": {}, "ttl_security": True,
-      "prefix_limit": 1000, "accept": [ALPHA, BETA], "neighbors": [
+V4 = {"name": "VMC-TEST-V4", "family": "ipv4", "password": "s3cret-pw", "hold_time": 30, "bfd": {},
+      "ttl_security": True, "prefix_limit": 1000, "accept": [ALPHA, BETA], "neighbors": [
           {"address": "192.0.2.21", "description": "rr 1"}, {"address": "192.0.2.22", "description": "rr2"}]}
 V6 = {"name": "VMC-TEST-V6", "family": "ipv6", "accept": [ALPHA, BETA], "graceful_restart": False,
       "neighbors": [{"address": "2001:db8:ffff::21", "description": "rr1"}]}

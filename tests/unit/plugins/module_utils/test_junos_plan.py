@@ -372,8 +372,14 @@ def test_an_as_number_written_as_two_is_the_same(written, asn):
 
 
 def test_an_instance_without_its_own_as_number_has_the_systems():
-    assert problems(device(), V4, routing_instance="red") == []
-    assert problems(device(), V4, logical_system="one") != []
+    red = device("<routing-instances><instance><name>red</name><instance-type>virtual-router</instance-type></instance>"
+                 "</routing-instances>")
+    assert problems(red, V4, routing_instance="red") == []
+
+
+def test_an_instance_or_logical_system_that_is_not_there_is_told():
+    assert "no routing instance red" in problems(device(), V4, routing_instance="red")[0]
+    assert "no logical system one" in problems(device(), V4, logical_system="one")[0]
 
 
 def test_an_external_group_is_somebody_elses():
