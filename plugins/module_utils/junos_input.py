@@ -13,8 +13,8 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.module_utils.basic import env_fallback
 
-# Policies and groups of Junos: letters, digits, `_`, `.` and `-`, at most 255 characters; 63 do for everybody.
-NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")
+# Policies of Junos have at most 255 characters; what is not a letter, digit, `_`, `.` or `-` would have to be quoted.
+NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")
 COMMUNITY = re.compile(r"^(\d{1,5}):(\d{1,5})$")
 LARGE_COMMUNITY = re.compile(r"^(\d{1,10}):(\d{1,10}):(\d{1,10})$")
 KEY_LENGTH = 126  # of `authentication-key`; Juniper's YANG modules
@@ -173,10 +173,9 @@ def _asn_problems(asn: int) -> List[str]:
 def _group_problems(place: str, group: Mapping[str, Any]) -> List[str]:
     problems = []
     version = 6 if group["family"] == "ipv6" else 4
-    for key in ("name", "import_policy", "export_policy"):
-        if not NAME.match(group[key] or ""):
-            problems.append(
-                f"{place}.{key}: {group[key]!r} is no name of Junos: letters, digits, `_`, `.` or `-`, up to 63")
+    wrong = [key for key in ("name", "import_policy", "export_policy") if not NAME.match(group[key] or "")]
+    for key in wrong[:1] if wrong[:1] == ["name"] else wrong:  # the policies' names may be made of the group's
+        problems.append(f"{place}.{key}: {group[key]!r} is no name: letters, digits, `_`, `.` or `-`, up to 255")
     if not group["neighbors"]:
         problems.append(f"{place}.neighbors: a group of Junos needs a neighbour; leave the group out to remove it")
     for index, peer in enumerate(group["neighbors"]):
