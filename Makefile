@@ -6,10 +6,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup venv demo lab-up lab-down lint test molecule bench docs lock clean
+.PHONY: help setup venv demo lab-up lab-down lint test test-junos-device molecule bench docs lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what development and tests need: system packages (as root, on Debian) and .venv
 	@$(PYTHON) tools/setup.py
@@ -31,6 +31,10 @@ lint: venv ## what reads the code: ruff, mypy, yamllint, ansible-lint, changelog
 
 test: setup ## everything: lint, unit tests, ansible-test, molecule and lab tests (STEPS=unit,mypy: some of it)
 	@$(BIN)/python tools/run_tests.py $(if $(STEPS),--only $(STEPS))
+
+test-junos-device: venv ## tests of junos_bgp_group against a real Junos router: tests/junos/README.md
+	@test -n "$$VMCLUSTER_JUNOS_HOST" -a -n "$$VMCLUSTER_JUNOS_ASN" || { echo "see tests/junos/README.md" >&2; exit 2; }
+	@$(BIN)/pytest -p no:cacheprovider tests/junos/test_on_device.py
 
 molecule: setup ## one scenario: make molecule SCENARIO=lab_ping
 	@$(BIN)/python tools/run_tests.py --only molecule-$(SCENARIO)

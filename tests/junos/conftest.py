@@ -19,6 +19,7 @@ from junos_simulator import testing
 COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
 NAME = "ansible_collections.vmcluster.network.plugins.modules."
 PREFIX = "VMC-TEST-"
+OWN_ROUTES = r"discard route (203\.0\.113\.0/24|2001:db8:1::/64):"
 HOST = os.environ.get("VMCLUSTER_JUNOS_HOST", "")
 VARIABLES = {"port": "PORT", "user": "USER", "password": "PASSWORD", "private_key_file": "KEY",
              "ssh_config": "SSH_CONFIG"}
@@ -135,6 +136,8 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
         yield request.getfixturevalue("simulated")
         return
     found = real_gateway()
+    foreign = [text for text in found.change(check=True)["actions"] if not re.search(rf"{PREFIX}|{OWN_ROUTES}", text)]
+    assert not foreign, f"{HOST} is in use, take another device; purging would remove: {', '.join(foreign)}"
     found.change()
     yield found
     found.change()
