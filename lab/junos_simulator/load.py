@@ -64,13 +64,15 @@ def apply_statement(
     if "delete" in statement.tags:
         tree.delete_words(node, statement.words)
         return
+    # What a tag or comment stands before is the first that the words name: of `route X discard` the route.
+    steps, used = tree.read_step(node.statement, statement.words)
     if "replace" in statement.tags and replace:
-        empty_target(node, statement.words)
+        empty_target(node, statement.words[:used])
     ends = tree.set_words(node, statement.words)
-    for end in ends:
-        end.comment = statement.comment or end.comment
+    for target in (node.children[step.identity] for step in steps):
+        target.comment = statement.comment or target.comment
         if "inactive" in statement.tags or "active" in statement.tags:
-            end.is_inactive = "inactive" in statement.tags
+            target.is_inactive = "inactive" in statement.tags
     if statement.block is not None:
         if ends[0].statement.kind not in ("block", "list"):
             raise ConfigurationError("syntax error", statement.words[-1])
@@ -79,18 +81,17 @@ def apply_statement(
 
 def empty_target(node: Node, words: Sequence[str]) -> None:
     """Empty what is to be replaced; it keeps its place. Of a list of values all values go."""
+    named = node.statement.children.get(words[0])
+    if named is not None and named.kind == "values":
+        words = words[:1]
     try:
         parent, identities = tree.find_words(node, words)
     except StatementNotFound:
-        parent, identities = node, []
-    if parent.statement.children and words[0] in parent.statement.children:
-        if parent.statement.children[words[0]].kind == "values":
-            identities = [identity for identity in parent.children if identity[0] == words[0]]
-            for identity in identities:
-                del parent.children[identity]
-            return
+        return
     for identity in identities:
         target = parent.children[identity]
+        if target.statement.kind == "values":
+            del parent.children[identity]
         target.children.clear()
         target.comment, target.is_inactive = "", False
 

@@ -41,11 +41,11 @@ async def read_table(ask: Ask, running: Node, rpc: etree._Element, version: int)
     wants_hidden = rpc.find("hidden") is not None
     peer = (rpc.findtext("source-gateway") or rpc.findtext("peer") or "").strip()
     if wants_hidden:
-        return await read_hidden(ask, running, version)
+        return await read_hidden(ask, running, rpc, version, peer)
     family, command = FRR_FAMILY[version]
     routes = await ask_one(ask, f"show {command} route json")
     paths = (await ask_one(ask, f"show bgp {family} unicast json")).get("routes", {})
-    wanted = [prefix for prefix in sort_prefixes({*routes, *paths}) if is_wanted(rpc, prefix, version)]
+    wanted = choose_prefixes(rpc, {*routes, *paths}, version)
     detail = rpc.find("detail") is not None or rpc.find("extensive") is not None
     details = await read_details(ask, family, [prefix for prefix in wanted if prefix in paths]) if detail else {}
     found = {}
@@ -61,18 +61,25 @@ def sort_prefixes(prefixes: Iterable[str]) -> list[str]:
     return sorted(prefixes, key=lambda prefix: ipaddress.ip_network(prefix))
 
 
-def is_wanted(rpc: etree._Element, prefix: str, version: int) -> bool:
-    """Whether an RPC asks for a destination: that one exactly, or all inside what it names."""
-    told = (rpc.findtext("destination") or "").strip()
+def choose_prefixes(rpc: etree._Element, prefixes: Iterable[str], version: int) -> list[str]:
+    """The destinations that an RPC asks for: all, all inside a prefix, exactly one, or the best for an address."""
+    found, told = sort_prefixes(prefixes), (rpc.findtext("destination") or "").strip()
     if not told:
-        return True
+        return found
     asked = ipaddress.ip_network(told, strict=False)
-    own = ipaddress.ip_network(prefix)
     if asked.version != version:
-        return False
+        return []
     if rpc.find("exact") is not None:
-        return own == asked
-    return own.subnet_of(asked)
+        return [prefix for prefix in found if ipaddress.ip_network(prefix) == asked]
+    if "/" in told:
+        return [prefix for prefix in found if is_inside(prefix, str(asked))]
+    covering = [prefix for prefix in found if is_inside(str(asked), prefix)]
+    return covering[-1:]
+
+
+def is_inside(prefix: str, other: str) -> bool:
+    """Whether a prefix is part of another one of its family."""
+    return ipaddress.ip_network(prefix).subnet_of(ipaddress.ip_network(other))  # type: ignore[arg-type]
 
 
 def is_entry_wanted(rpc: etree._Element, entry: etree._Element, peer: str) -> bool:
@@ -161,11 +168,13 @@ def start_entry(protocol: str, is_active: bool) -> etree._Element:
     return entry
 
 
-async def read_hidden(ask: Ask, running: Node, version: int) -> dict[str, list[etree._Element]]:
+async def read_hidden(
+    ask: Ask, running: Node, rpc: etree._Element, version: int, peer: str
+) -> dict[str, list[etree._Element]]:
     """Routes that neighbours announce and policies reject."""
     found: dict[str, list[etree._Element]] = {}
     for address, neighbor in translate(running).neighbors.items():
-        if version not in neighbor.families:
+        if version not in neighbor.families or peer not in ("", address):
             continue
         told = await ask_one(ask, f"show bgp {FRR_FAMILY[version][0]} neighbors {address} filtered-routes json")
         for prefix, path in told.get("receivedRoutes", {}).items():
@@ -175,7 +184,7 @@ async def read_hidden(ask: Ask, running: Node, version: int) -> dict[str, list[e
             nh = build("nh", ("to", path.get("nextHop") or path.get("nextHopGlobal", "")))
             entry.append(nh)
             found.setdefault(prefix, []).append(entry)
-    return found
+    return {prefix: found[prefix] for prefix in choose_prefixes(rpc, found, version)}
 
 
 def write_table(name: str, routes: dict[str, list[etree._Element]]) -> etree._Element:
