@@ -20,13 +20,22 @@ from ansible_collections.vmcluster.network.plugins.module_utils import (
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step, diff_of, reasons_of
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import (
     Found,
+    check_bridges,
     check_found,
     plan_interfaces,
     plan_records,
     plan_routes,
     unwanted_interfaces,
 )
-from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import Vm, Wanted, check_wanted, peer_name
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import late_lines
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import (
+    FRR,
+    KERNEL,
+    Vm,
+    Wanted,
+    check_wanted,
+    peer_name,
+)
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "gateway": {"type": "dict", "options": {
@@ -34,6 +43,8 @@ ARGUMENT_SPEC: Dict[str, Any] = {
     "mtu": {"type": "int", "default": 1500},
     "owner": {"type": "str", "default": "root"},
     "sysctls": {"type": "dict", "default": {}},
+    "routes": {"type": "str", "choices": [FRR, KERNEL], "default": FRR},
+    "proxy_ndp": {"type": "str", "default": ""},
     "vms": {"type": "list", "elements": "dict", "default": [], "options": {
         "name": {"type": "str", "required": True},
         "nic": {"type": "int", "default": 0},
@@ -41,6 +52,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
         "addresses": {"type": "list", "elements": "str", "default": []},
         "prefixes": {"type": "list", "elements": "str", "default": []},
         "mac": {"type": "str"},
+        "bridge": {"type": "str"},
         "kind": {"type": "str", "choices": ["tap", "veth"], "default": "tap"},
         "owner": {"type": "str"},
         "multi_queue": {"type": "bool", "default": False},
@@ -96,8 +108,9 @@ def _attach(wanted: Wanted, purge: bool, check_mode: bool) -> Result:
     plan, foreign = _plan(found, frr, boot, wanted, purge)
     mistakes += [f"FRR: `{line}` is there without a tag of this collection: remove it, or give the VM another address"
                  for line in foreign]
-    if plan.routes and not check_mode:
-        mistakes += _check_frr(frr, plan.routes)
+    if not check_mode:
+        mistakes += check_bridges(found, wanted)
+        mistakes += _check_frr(frr, plan.routes) if plan.routes else []
     if mistakes:
         return _refused(mistakes)
     warnings = _warnings(found, boot, wanted)
@@ -112,8 +125,9 @@ def _plan(
     saving: Tuple[Step, ...] = ()
     if routes or not frr.wrong:
         saving = vm_route.plan_saving(vm_route.running_after(frr.running, routes), frr.saved, told=bool(routes))
+    late = any(map(late_lines, wanted.present))
     return Plan(
-        boot=vm_boot.plan_boot(boot) if wanted.present else (), records=plan_records(found, wanted, purge),
+        boot=vm_boot.plan_boot(boot, late) if wanted.present else (), records=plan_records(found, wanted, purge),
         routes=routes, interfaces=plan_interfaces(found, wanted, purge), saving=saving), foreign
 
 
@@ -204,5 +218,5 @@ def _report_vm(vm: Vm) -> Dict[str, Any]:
         "vm": vm.name, "nic": vm.nic, "interface": vm.interface, "altname": vm.altname,
         "peer": peer_name(vm.interface) if vm.kind == "veth" else None, "kind": vm.kind,
         "addresses": list(vm.addresses), "prefixes": list(vm.prefixes), "mac": vm.mac, "mtu": vm.mtu,
-        "announcement": vm.announcement,
+        "announcement": vm.announcement, "bridge": vm.bridge or None,
     }

@@ -17,6 +17,10 @@ ENABLED_PATH = f"/etc/systemd/system/multi-user.target.wants/{UNIT_NAME}"
 SCRIPT_PATH = "/usr/local/sbin/vmcluster-restore-interfaces"
 """A folder whose files SELinux lets systemd run."""
 
+LATE_UNIT_NAME = "vmcluster-interfaces-late.service"
+LATE_UNIT_PATH = f"/etc/systemd/system/{LATE_UNIT_NAME}"
+LATE_ENABLED_PATH = f"/etc/systemd/system/multi-user.target.wants/{LATE_UNIT_NAME}"
+
 PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")
 
 # DefaultDependencies=no: with cloud-init, sysinit.target comes after the network, and a unit that waits for
@@ -45,8 +49,27 @@ ExecStart={SCRIPT_PATH}
 WantedBy=multi-user.target
 """
 
+LATE_UNIT = f"""\
+# Installed by the Ansible module vmcluster.network.fabric_vm_iface; changes here are lost.
+[Unit]
+Description=Network interfaces of VMs are on their bridges (vmcluster.network)
+After={UNIT_NAME} systemd-networkd.service NetworkManager.service networking.service
+RequiresMountsFor={RECORD_FOLDER}
+ConditionDirectoryNotEmpty={RECORD_FOLDER}
+
+[Service]
+Type=oneshot
+TimeoutStartSec=120
+ExecStart={SCRIPT_PATH} late
+
+[Install]
+WantedBy=multi-user.target
+"""
+
 SCRIPT = '''\
 """Make the network interfaces of VMs as their records say; run at boot, and harmless at any time.
+
+With the argument `late`: what needs interfaces that this host's network manager makes, as soon as these are there.
 
 Installed by the Ansible module vmcluster.network.fabric_vm_iface; changes here are lost.
 A record that cannot be read is skipped, told, and makes the exit code 1; the others are restored.
@@ -56,8 +79,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 FOLDER = "@FOLDER@"
+LATE_WAIT = 60.0  # seconds that the network manager may take
 
 
 def complain(said):
@@ -71,6 +96,7 @@ def read_record(path):
     if record["interface"] + ".json" != os.path.basename(path):
         raise ValueError("is the record of " + repr(record["interface"]))
     texts = record["create"] + record["configure"] + list(record["sysctls"]) + list(record["sysctls"].values())
+    texts += [line for lines in record.get("late", {}).values() for line in lines]
     if not all(isinstance(text, str) and "\\n" not in text for text in texts):
         raise ValueError("has lines that are no text")
     return record
@@ -93,16 +119,41 @@ def write_sysctl(path, value):
     return 0
 
 
-def main():
+def read_records():
     failed, records = 0, []
     for path in sorted(glob.glob(os.path.join(FOLDER, "*.json"))):
         try:
             records.append(read_record(path))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             failed |= complain(path + ": skipped: " + type(error).__name__ + ": " + str(error))
-    absent = [each for each in records if not os.path.exists("/sys/class/net/" + each["interface"])]
+    return failed, records
+
+
+def is_there(name):
+    return os.path.exists("/sys/class/net/" + name)
+
+
+def run_late():
+    failed, records = read_records()
+    waiting = [(name, line) for each in records for name, lines in each.get("late", {}).items() for line in lines]
+    end = time.monotonic() + LATE_WAIT
+    while waiting:
+        failed |= run_ip([line for name, line in waiting if is_there(name)])
+        waiting = [(name, line) for name, line in waiting if not is_there(name)]
+        if waiting and time.monotonic() > end:
+            return complain("not there in time: " + ", ".join(sorted({name for name, _line in waiting})))
+        if waiting:
+            time.sleep(0.1)
+    return failed
+
+
+def main():
+    if sys.argv[1:] == ["late"]:
+        return run_late()
+    failed, records = read_records()
+    absent = [each for each in records if not is_there(each["interface"])]
     failed |= run_ip([line for each in absent for line in each["create"]])
-    there = [each for each in records if os.path.exists("/sys/class/net/" + each["interface"])]
+    there = [each for each in records if is_there(each["interface"])]
     for each in there:
         for path, value in each["sysctls"].items():
             failed |= write_sysctl(path, value)
@@ -125,6 +176,8 @@ class FoundBoot(NamedTuple):
     unit: Optional[str] = None
     script: Optional[str] = None
     enabled: bool = False
+    late_unit: Optional[str] = None
+    late_enabled: bool = False
 
 
 def script_text(python: str) -> str:
@@ -132,20 +185,27 @@ def script_text(python: str) -> str:
     return f"#!{python}\n" + SCRIPT.replace("@FOLDER@", RECORD_FOLDER)
 
 
-def plan_boot(found: FoundBoot) -> Tuple[Step, ...]:
-    """Return the steps that install the boot unit; none where systemd does not run.
+def plan_boot(found: FoundBoot, late: bool = False) -> Tuple[Step, ...]:
+    """Return the steps that install the boot unit, and (late) the one behind the network; none where systemd does not
+    run.
 
-    A step's commands begin with `write PATH TEXT`, `reload` or `enable`.
+    A step's commands begin with `write PATH TEXT`, `reload` or `enable UNIT`.
     """
     if not found.systemd:
         return ()
     steps: List[Step] = []
-    for path, there, text in ((SCRIPT_PATH, found.script, script_text(found.python)), (UNIT_PATH, found.unit, UNIT)):
+    files = [(SCRIPT_PATH, found.script, script_text(found.python)), (UNIT_PATH, found.unit, UNIT)]
+    units = [(UNIT_NAME, found.enabled)]
+    if late:
+        files.append((LATE_UNIT_PATH, found.late_unit, LATE_UNIT))
+        units.append((LATE_UNIT_NAME, found.late_enabled))
+    for path, there, text in files:
         if there != text:
             why = "VM interfaces are not restored at boot" if there is None else "is of another version"
-            commands = (f"write {path} {text}", *(("reload",) if path == UNIT_PATH else ()))
+            commands = (f"write {path} {text}", *(("reload",) if path != SCRIPT_PATH else ()))
             before, after = tuple((there or "").splitlines()), tuple(text.splitlines())
             steps.append(Step(why, f"file {path}", before, after, commands))
-    if not found.enabled:
-        steps.append(Step("is not enabled", f"unit {UNIT_NAME}", ("disabled",), ("enabled",), ("enable",)))
+    for name, enabled in units:
+        if not enabled:
+            steps.append(Step("is not enabled", f"unit {name}", ("disabled",), ("enabled",), (f"enable {name}",)))
     return tuple(steps)

@@ -16,6 +16,13 @@ from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Op
 
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import parse_static_route, plan_static_routes
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_late import (
+    Difference,
+    differ_bridge,
+    differ_proxies,
+    differ_routes,
+    plan_silence,
+)
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import interface_name
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import (
     ALIAS_MARK,
@@ -24,8 +31,10 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import
     configure_lines,
     create_lines,
     gateway_addresses,
+    late_lines,
     link_words,
     neighbour_line,
+    neighbours_of,
     parse_record,
     record_text,
     route_lines,
@@ -68,6 +77,7 @@ class Found(NamedTuple):
     sysctls: value per path of those asked for that are there. records: text per interface. routes: FRR's static
     routes that
     run. users: names per user id. unknown_sysctls: those asked for (`ipv4.x`) that the kernel has for no interface.
+    kernel_routes: those of ours, per interface, prefix to next hop. proxies: (address, interface that answers for it).
     """
 
     links: Mapping[str, Link]
@@ -80,6 +90,8 @@ class Found(NamedTuple):
     altnames_work: bool = True
     unknown_sysctls: FrozenSet[str] = frozenset()
     ipv6: bool = True
+    kernel_routes: Mapping[str, Mapping[str, str]] = {}
+    proxies: FrozenSet[Tuple[str, str]] = frozenset()
 
 
 def unwanted_interfaces(found: Found, wanted: Wanted, purge: bool) -> Tuple[str, ...]:
@@ -125,11 +137,24 @@ def check_found(found: Found, wanted: Wanted, purge: bool) -> List[str]:
     return mistakes
 
 
+def check_bridges(found: Found, wanted: Wanted) -> List[str]:
+    """Return which bridges are not there, each with the VMs that need it."""
+    needing: Dict[str, List[str]] = {}
+    for vm in wanted.present:
+        if vm.bridge and (vm.bridge not in found.links or found.links[vm.bridge].kind != "bridge"):
+            needing.setdefault(vm.bridge, []).append(vm.name)
+    return [f"{', '.join(names[:5])}: there is no bridge {bridge} on this node: have it made (site.yml, role switching)"
+            for bridge, names in needing.items()]
+
+
 def plan_interfaces(found: Found, wanted: Wanted, purge: bool = False) -> Tuple[Step, ...]:
     """Return the steps for interfaces: those that go, then those that come or change."""
     steps = [Step(f"{_owner_of(found, name)} is not attached here any more", f"interface {name}",
                   before=(f"interface {name}",), commands=(f"delete {name}",))
              for name in unwanted_interfaces(found, wanted, purge) if name in found.links]
+    steps += [step for name in unwanted_interfaces(found, wanted, purge)
+              for step in plan_silence(name, _owner_of(found, name), parse_record(found.records.get(name, "")),
+                                       found.proxies)]
     for vm in wanted.present:
         step = _plan_interface(found, vm)
         if step is not None:
@@ -190,7 +215,7 @@ def _check_link(vm: Vm, found: Found) -> List[str]:
     ours = link.kind in MTU_MAXIMUM and link.alias == alias_of(vm.name, vm.nic)
     if link.kind != vm.kind and not ours:
         return [f"is a {link.kind or 'physical'} interface, not a {vm.kind}: remove it, or name the VM otherwise"]
-    if link.master:
+    if link.master and not vm.bridge:
         return [f"is a port of {link.master}, and VM interfaces have no bridge here: take it out with "
                 f"`ip link set {vm.interface} nomaster`"]
     if link.alias.startswith(ALIAS_MARK) and link.alias != alias_of(vm.name, vm.nic):
@@ -218,12 +243,15 @@ def _plan_interface(found: Found, vm: Vm) -> Optional[Step]:
         sysctls = tuple(f"sysctl {path} {value}" for path, value in sysctls_of(vm).items())
         commands = [f"delete {vm.interface}"] if link else []
         commands += [f"create {line}" for line in making] + list(sysctls)
-        commands += [f"configure {line}" for line in configure_lines(vm)]
+        configuring = (*configure_lines(vm), *(line for lines in late_lines(vm).values() for line in lines))
+        commands += [f"configure {line}" for line in configuring]
         why = f"{vm.name} has another kind, owner or number of queues" if link else f"{vm.name} has no interface"
-        lines = making + tuple(each[7:] for each in sysctls) + configure_lines(vm)
+        lines = making + tuple(each[7:] for each in sysctls) + configuring
         return Step(why, thing, (f"interface {vm.interface}",) if link else (), lines, tuple(commands))
     differences = [*_differ_link(found, vm, link), *_differ_sysctls(found, vm), *_differ_addresses(found, vm),
-                   *_differ_neighbours(found, vm, link), *_differ_up(vm, link)]
+                   *_differ_neighbours(found, vm, link), *_differ_up(vm, link), *differ_bridge(vm, link.master),
+                   *differ_routes(vm, found.kernel_routes.get(vm.interface, {})),
+                   *differ_proxies(vm, found.proxies, parse_record(found.records.get(vm.interface, "")))]
     if not differences:
         return None
     return Step(
@@ -233,80 +261,73 @@ def _plan_interface(found: Found, vm: Vm) -> Optional[Step]:
         tuple(command for each in differences for command in each.commands))
 
 
-class _Difference(NamedTuple):
-    what: str
-    before: str
-    after: str
-    commands: Tuple[str, ...]
-
-
-def _differ_link(found: Found, vm: Vm, link: Link) -> Iterable[_Difference]:
+def _differ_link(found: Found, vm: Vm, link: Link) -> Iterable[Difference]:
     words = link_words(vm).split()
     has = {"address": link.mac, "mtu": str(link.mtu), "addrgenmode": link.addrgenmode, "group": link.group,
            "alias": link.alias}
     for word, value in zip(words[::2], words[1::2]):
         if has[word] != value:
-            yield _Difference(_WHAT[word], f"{_WHAT[word]} {has[word]}", f"{_WHAT[word]} {value}",
+            yield Difference(_WHAT[word], f"{_WHAT[word]} {has[word]}", f"{_WHAT[word]} {value}",
                               (f"configure link set dev {vm.interface} {word} {value}",))
     if vm.altname and vm.altname not in link.altnames and found.altnames_work:
-        yield _Difference("altname", "", f"altname {vm.altname}",
+        yield Difference("altname", "", f"altname {vm.altname}",
                           (f"configure link property add dev {vm.interface} altname {vm.altname}",))
     peer = found.links.get(link.peer or "")
     if vm.kind == "veth" and peer is not None and peer.name == peer_name(vm.interface):
         for what, value, wanted in (("mtu", str(peer.mtu), str(vm.mtu)), ("address", peer.mac, vm.mac)):
             if value != wanted:
                 said = f"peer {_WHAT[what]}"
-                yield _Difference(said, f"{said} {value}", f"{said} {wanted}",
+                yield Difference(said, f"{said} {value}", f"{said} {wanted}",
                                   (f"configure link set dev {peer.name} {what} {wanted}",))
 
 
 _WHAT = {"address": "MAC", "mtu": "MTU", "addrgenmode": "addrgenmode", "group": "group", "alias": "alias"}
 
 
-def _differ_sysctls(found: Found, vm: Vm) -> Iterable[_Difference]:
+def _differ_sysctls(found: Found, vm: Vm) -> Iterable[Difference]:
     for path, value in sysctls_of(vm).items():
         has = found.sysctls.get(path)
         if has is not None and has != value:
             name = path.rpartition("/")[2]
-            yield _Difference(f"sysctl {name}", f"{path} = {has}", f"{path} = {value}", (f"sysctl {path} {value}",))
+            yield Difference(f"sysctl {name}", f"{path} = {has}", f"{path} = {value}", (f"sysctl {path} {value}",))
 
 
-def _differ_addresses(found: Found, vm: Vm) -> Iterable[_Difference]:
+def _differ_addresses(found: Found, vm: Vm) -> Iterable[Difference]:
     wanted, has = gateway_addresses(vm), found.addresses.get(vm.interface, frozenset())
     for address in sorted(has - set(wanted)):
         goes_alone = ":" in address and not vm.gateway.ipv6  # with the sysctl that switches IPv6 off
         commands = () if goes_alone else (f"configure address del {address} dev {vm.interface}",)
-        yield _Difference("addresses", f"address {address}", "", commands)
+        yield Difference("addresses", f"address {address}", "", commands)
     for address, words in wanted.items():
         if address not in has:
             line = f"address replace {address} dev {vm.interface} {words}"
-            yield _Difference("addresses", "", f"address {address}", (f"configure {line}",))
+            yield Difference("addresses", "", f"address {address}", (f"configure {line}",))
 
 
-def _differ_neighbours(found: Found, vm: Vm, link: Link) -> Iterable[_Difference]:
+def _differ_neighbours(found: Found, vm: Vm, link: Link) -> Iterable[Difference]:
     has = found.neighbours.get(vm.interface, {})
     dropped = link.mac != vm.gateway.mac  # changing the interface's MAC drops all neighbours, permanent ones too
-    for address in vm.addresses:
+    for address in neighbours_of(vm):
         mac = has.get(address)
         if mac != vm.mac or dropped:
             before = f"neighbour {address} {mac}" if mac and mac != vm.mac else ""
             after = f"neighbour {address} {vm.mac}" if mac != vm.mac else ""
-            yield _Difference("neighbours", before, after, (f"configure {neighbour_line(vm, address)}",))
-    for address in sorted(set(has) - set(vm.addresses)):
+            yield Difference("neighbours", before, after, (f"configure {neighbour_line(vm, address)}",))
+    for address in sorted(set(has) - set(neighbours_of(vm))):
         commands = () if dropped else (f"configure neigh del {address} dev {vm.interface}",)
-        yield _Difference("neighbours", f"neighbour {address} {has[address]}", "", commands)
+        yield Difference("neighbours", f"neighbour {address} {has[address]}", "", commands)
 
 
-def _differ_up(vm: Vm, link: Link) -> Iterable[_Difference]:
+def _differ_up(vm: Vm, link: Link) -> Iterable[Difference]:
     if not link.up:
-        yield _Difference("is down", "down", "up", (f"configure link set dev {vm.interface} up",))
+        yield Difference("is down", "down", "up", (f"configure link set dev {vm.interface} up",))
 
 
 def _differing_lines(there: Optional[str], text: str) -> "Tuple[Tuple[str, ...], Tuple[str, ...]]":
     """Return the lines of what was asked for that differ; the recipe follows from these and would only repeat them."""
     old = (parse_record(there) if there else None) or {}
     new = parse_record(text) or {}
-    keys = [key for key in new if key not in ("create", "sysctls", "configure", "version")]
+    keys = [key for key in new if key not in ("create", "sysctls", "configure", "late", "version")]
     differing = [key for key in keys if old.get(key) != new[key]] or ["recipe"]
     before = tuple(f"{key}: {_shown(old[key])}" for key in differing if key in old)
     return before, tuple(f"{key}: {_shown(new[key])}" if key in new else "recipe: renewed" for key in differing)

@@ -59,10 +59,11 @@ def apply_boot(steps: Iterable[Step]) -> None:
         if command.startswith("write "):
             _write, path, text = command.split(" ", 2)
             apply.write_file(path, text, 0o755 if path == vm_boot.SCRIPT_PATH else 0o644)
-    if "reload" in words or "enable" in words:
+    enabled = [command.partition(" ")[2] for command in words if command.startswith("enable ")]
+    if "reload" in words or enabled:
         apply.run_command(["systemctl", "daemon-reload"])
-    if "enable" in words:
-        apply.run_command(["systemctl", "enable", vm_boot.UNIT_NAME])
+    if enabled:
+        apply.run_command(["systemctl", "enable", *enabled])
 
 
 def write_records(steps: Iterable[Step], folder: str = RECORD_FOLDER) -> None:

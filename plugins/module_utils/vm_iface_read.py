@@ -10,13 +10,17 @@ import os
 import pwd
 import re
 import sys
-from typing import Any, Dict, FrozenSet, Iterable, Mapping, Optional, Sequence
+from typing import Any, Dict, FrozenSet, Iterable, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import vm_boot
 from ansible_collections.vmcluster.network.plugins.module_utils.iproute import read_ip
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import Found, Link
-from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import RECORD_FOLDER, sysctls_of
-from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import Vm
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import (
+    RECORD_FOLDER,
+    ROUTE_PROTOCOL,
+    sysctls_of,
+)
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import KERNEL, Vm
 
 SYSTEMD_RUNS = "/run/systemd/system"  # sd_booted(3)
 ALTNAME_KERNEL = (5, 5)
@@ -26,11 +30,14 @@ def read_found(vms: Sequence[Vm], routes: Iterable[str] = (), folder: str = RECO
     """Return what the node has, as far as it matters for the VMs given; routes: FRR's static routes that run."""
     links = parse_links(read_ip("-d", "link", "show"))
     known = [vm for vm in vms if vm.interface in links]
+    records = read_records(folder)
+    routed = any(vm.routes == KERNEL for vm in vms) or any('"routes": ' in text for text in records.values())
     return Found(
         links=links, addresses=parse_addresses(read_ip("address", "show")),
         neighbours=parse_neighbours(read_ip("neigh", "show", "nud", "permanent")), sysctls=read_sysctls(known),
-        records=read_records(folder), routes=tuple(routes), users=read_users(vms), altnames_work=kernel_has_altnames(),
-        unknown_sysctls=_read_unknown_sysctls(vms), ipv6=os.path.isdir("/proc/sys/net/ipv6"))
+        records=records, routes=tuple(routes), users=read_users(vms), altnames_work=kernel_has_altnames(),
+        unknown_sysctls=_read_unknown_sysctls(vms), ipv6=os.path.isdir("/proc/sys/net/ipv6"),
+        kernel_routes=_read_kernel_routes() if routed else {}, proxies=_read_proxies() if routed else frozenset())
 
 
 def parse_links(dump: Iterable[Mapping[str, Any]]) -> Dict[str, Link]:
@@ -51,6 +58,21 @@ def parse_neighbours(dump: Iterable[Mapping[str, Any]]) -> Dict[str, Dict[str, s
         if "dst" in entry and "lladdr" in entry:
             neighbours.setdefault(entry.get("dev", ""), {})[entry["dst"]] = entry["lladdr"]
     return neighbours
+
+
+def parse_kernel_routes(dump: Iterable[Mapping[str, Any]]) -> Dict[str, Dict[str, str]]:
+    """Return per interface the next hop of each prefix in dumps of `ip -j route show`."""
+    routes: Dict[str, Dict[str, str]] = {}
+    for entry in dump:
+        if entry.get("dev") and "dst" in entry:
+            prefix = entry["dst"] if "/" in entry["dst"] else f"{entry['dst']}/{128 if ':' in entry['dst'] else 32}"
+            routes.setdefault(entry["dev"], {})[prefix] = entry.get("gateway", "")
+    return routes
+
+
+def parse_proxies(dump: Iterable[Mapping[str, Any]]) -> FrozenSet[Tuple[str, str]]:
+    """Return (address, interface that answers for it) of each entry in a dump of `ip -j neigh show proxy`."""
+    return frozenset((entry["dst"], entry["dev"]) for entry in dump if "dst" in entry and "dev" in entry)
 
 
 def read_sysctls(vms: Iterable[Vm]) -> Dict[str, str]:
@@ -112,7 +134,8 @@ def read_boot() -> vm_boot.FoundBoot:
     return vm_boot.FoundBoot(
         systemd=os.path.isdir(SYSTEMD_RUNS), python=(pythons or [sys.executable])[0],
         unit=_read_file(vm_boot.UNIT_PATH), script=_read_file(vm_boot.SCRIPT_PATH),
-        enabled=os.path.lexists(vm_boot.ENABLED_PATH))
+        enabled=os.path.lexists(vm_boot.ENABLED_PATH), late_unit=_read_file(vm_boot.LATE_UNIT_PATH),
+        late_enabled=os.path.lexists(vm_boot.LATE_ENABLED_PATH))
 
 
 def kernel_has_altnames(release: Optional[str] = None) -> bool:
@@ -147,6 +170,15 @@ def _address_text(entry: Mapping[str, Any]) -> str:
 def _read_unknown_sysctls(vms: Iterable[Vm]) -> FrozenSet[str]:
     keys = {key for vm in vms for key, _value in vm.sysctls}
     return frozenset(key for key in keys if not os.path.exists(f"/proc/sys/net/{key[:4]}/conf/default/{key[5:]}"))
+
+
+def _read_kernel_routes() -> Dict[str, Dict[str, str]]:
+    ours = ("route", "show", "proto", ROUTE_PROTOCOL)
+    return parse_kernel_routes([*read_ip("-4", *ours), *read_ip("-6", *ours)])
+
+
+def _read_proxies() -> FrozenSet[Tuple[str, str]]:
+    return parse_proxies(read_ip("-6", "neigh", "show", "proxy"))
 
 
 def _read_file(path: str) -> Optional[str]:

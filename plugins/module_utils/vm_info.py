@@ -63,6 +63,8 @@ def _describe(name: str, found: Found, running: Routes, saved: Routes) -> Dict[s
         told.update(vm=vm, nic=int(nic) if nic.isdigit() else 0, kind=link.kind)
     return {
         "interface": name, **told, "recorded": bool(record), "exists": link is not None, **_describe_link(link),
+        "bridge": record.get("bridge"), "master": link.master if link else None,
+        "kernel_routes": sorted(found.kernel_routes.get(name, ())) if record.get("routes") else None,
         "neighbors": dict(found.neighbours.get(name, {})),
         "gateway_addresses": sorted(found.addresses.get(name, ())),
         "routes": sorted(route.line for route in running.values()), "announced_as": _announced_as(running.values()),

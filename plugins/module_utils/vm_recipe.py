@@ -7,9 +7,9 @@ boot."""
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import Vm, family_of, peer_name
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import KERNEL, Vm, family_of, peer_name
 
 RECORD_VERSION = 1
 RECORD_FOLDER = "/var/lib/vmcluster/interfaces"
@@ -26,6 +26,9 @@ ELEVATED_TAG = 771
 """Announced with elevated preference, set on a node during a migration."""
 
 OUR_TAGS = (770, ELEVATED_TAG, 772)
+
+ROUTE_PROTOCOL = "77"
+"""Marks the kernel's routes that are ours (rtnetlink(7), rtm_protocol; no name in iproute2's list)."""
 
 # Set before the interface is up. forwarding: an interface that does not forward is of no use to its VM. rp_filter and
 # arp_ignore: the strictest of `all` and the interface counts. No DAD: the gateway's address is on many interfaces on
@@ -62,7 +65,7 @@ def gateway_addresses(vm: Vm) -> "Dict[str, str]":
 def sysctls_of(vm: Vm) -> "Dict[str, str]":
     """Return every sysctl of the interface: path below /proc/sys, and value. Without an IPv6 gateway IPv6 is switched
     off."""
-    values = dict(SYSCTLS)
+    values = {} if vm.bridge else dict(SYSCTLS)
     if not vm.gateway.ipv6:
         values = {key: value for key, value in values.items() if key.startswith("ipv4.")}
         values["ipv6.disable_ipv6"] = "1"
@@ -97,9 +100,44 @@ def configure_lines(vm: Vm) -> Tuple[str, ...]:
     name = vm.interface
     lines = [f"link set dev {name} {link_words(vm)}"]
     lines += [f"address replace {address} dev {name} {words}" for address, words in gateway_addresses(vm).items()]
-    lines += [neighbour_line(vm, address) for address in vm.addresses]
+    lines += [neighbour_line(vm, address) for address in neighbours_of(vm)]
     lines.append(f"link set dev {name} up")
+    lines += [kernel_route_line(vm, prefix, via) for prefix, via in kernel_routes(vm).items()]
     return tuple(lines)
+
+
+def neighbours_of(vm: Vm) -> Tuple[str, ...]:
+    """Return the addresses that are permanent neighbours on the interface; on a bridge there are none."""
+    return () if vm.bridge else vm.addresses
+
+
+def kernel_routes(vm: Vm) -> "Dict[str, str]":
+    """Return the kernel's own routes to a VM, prefix to next hop (empty: the VM itself)."""
+    if vm.bridge or vm.routes != KERNEL:
+        return {}
+    routes = {f"{address}/{_length(address)}": "" for address in vm.addresses}
+    routes.update({prefix: _first_of_family(vm, prefix) for prefix in vm.prefixes})
+    return routes
+
+
+def kernel_route_line(vm: Vm, prefix: str, via: str) -> str:
+    """Return the line of one route of the kernel's; the interface must be up."""
+    return f"route replace {prefix}{f' via {via} onlink' if via else ''} dev {vm.interface} proto {ROUTE_PROTOCOL}"
+
+
+def late_lines(vm: Vm) -> "Dict[str, List[str]]":
+    """Return, by the interface that they need and that the host's network manager makes, the lines to run then."""
+    if vm.bridge:
+        return {vm.bridge: [f"link set dev {vm.interface} master {vm.bridge}"]}
+    if vm.proxy_ndp:
+        addresses = [address for address in vm.addresses if family_of(address) == 6]
+        return {vm.proxy_ndp: [proxy_line(address, vm.proxy_ndp) for address in addresses]} if addresses else {}
+    return {}
+
+
+def proxy_line(address: str, interface: str, verb: str = "replace") -> str:
+    """Return the line by which an interface answers for an address, or does no more (`del`)."""
+    return f"neigh {verb} proxy {address} dev {interface}"
 
 
 def link_words(vm: Vm) -> str:
@@ -120,13 +158,17 @@ def route_lines(vm: Vm) -> Tuple[str, ...]:
     Prefixes go by the VM's first address of their family, `onlink`: so they need no other route to be resolved by.
     """
     tag = ANNOUNCEMENTS[vm.announcement]
-    if tag is None:
+    if tag is None or vm.bridge or vm.routes == KERNEL:
         return ()
     lines = [f"{_word(each)} route {each}/{_length(each)} {vm.interface} tag {tag}" for each in vm.addresses]
     for prefix in vm.prefixes:
-        via = next(address for address in vm.addresses if family_of(address) == family_of(prefix))
+        via = _first_of_family(vm, prefix)
         lines.append(f"{_word(prefix)} route {prefix} {via} {vm.interface} tag {tag} onlink")
     return tuple(lines)
+
+
+def _first_of_family(vm: Vm, prefix: str) -> str:
+    return next(address for address in vm.addresses if family_of(address) == family_of(prefix))
 
 
 def record_text(vm: Vm) -> str:
@@ -136,7 +178,10 @@ def record_text(vm: Vm) -> str:
         "kind": vm.kind, "owner": vm.owner, "multi_queue": vm.multi_queue, "addresses": vm.addresses,
         "prefixes": vm.prefixes, "mac": vm.mac, "mtu": vm.mtu, "gateway": vm.gateway._asdict(),
         "announcement": vm.announcement,
+        **({"bridge": vm.bridge} if vm.bridge else {}),
+        **({"routes": vm.routes} if kernel_routes(vm) else {}),
         "create": create_lines(vm), "sysctls": sysctls_of(vm), "configure": configure_lines(vm),
+        **({"late": late_lines(vm)} if late_lines(vm) else {}),
     }
     # One line per key, for people; json.dumps would indent the lists too, by Python code that takes four times as long.
     return "{\n" + ",\n".join(f' "{key}": {json.dumps(value)}' for key, value in record.items()) + "\n}\n"

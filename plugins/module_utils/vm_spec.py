@@ -26,6 +26,10 @@ MTU_MAXIMUM = {"tap": 65521, "veth": 65535}
 THING_OF = {"name": "interface", "addresses": "address", "prefixes": "prefix"}
 """What an option's value means to the operator."""
 
+FRR, KERNEL = "frr", "kernel"
+"""Who has the routes to VMs: FRR, which announces them, or the kernel alone."""
+
+_BRIDGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}", re.ASCII)
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
 _SYSCTL = re.compile(r"ipv[46]\.[a-z0-9_]+", re.ASCII)
 
@@ -39,7 +43,11 @@ class Gateway(NamedTuple):
 
 
 class Vm(NamedTuple):
-    """One VM interface that is wanted. Addresses, prefixes and MACs are in canonical form; owner is a user id."""
+    """One VM interface that is wanted. Addresses, prefixes and MACs are in canonical form; owner is a user id.
+
+    bridge: the bridge that it is a port of, or empty; its gateway has the MAC of the node's side then, no addresses.
+    routes: FRR or KERNEL. proxy_ndp: the interface that answers for the VM's IPv6 addresses, or empty.
+    """
 
     name: str
     nic: int
@@ -55,6 +63,9 @@ class Vm(NamedTuple):
     sysctls: Tuple[Tuple[str, str], ...]
     announcement: str
     gateway: Gateway
+    bridge: str = ""
+    routes: str = FRR
+    proxy_ndp: str = ""
 
 
 class Wanted(NamedTuple):
@@ -93,7 +104,7 @@ def check_wanted(params: Mapping[str, Any], owners: Mapping[str, Optional[int]])
         if entry["state"] == "absent":
             absent.append((entry["name"], entry["nic"]))
             continue
-        if not params.get("gateway"):
+        if not params.get("gateway") and not entry.get("bridge"):
             mistakes.append(f"{where}: gateway is missing: give gateway.mac, and gateway.ipv4 or gateway.ipv6")
         vm = _check_vm(entry, where, params, gateway, owners, mistakes)
         if vm is not None:
@@ -126,12 +137,23 @@ def _check_identity(entry: Mapping[str, Any], where: str, mistakes: List[str]) -
     return len(mistakes) == told
 
 
+def bridged_mac(mac: str) -> str:
+    """Return the MAC of the node's side of a bridged interface: the guest's, with a first byte of its own. A bridge
+    takes frames to a port's own MAC for the node's, so it must not be the guest's."""
+    first = "fe" if mac[:2] != "fe" else "fa"
+    return first + mac[2:]
+
+
 def _check_vm(
     entry: Mapping[str, Any], where: str, params: Mapping[str, Any], gateway: Optional[Gateway],
     owners: Mapping[str, Optional[int]], mistakes: List[str],
 ) -> Optional[Vm]:
     told = len(mistakes)
-    addresses = _check_addresses(entry["addresses"] or [], f"{where}.addresses", gateway, mistakes)
+    bridge, routes = entry.get("bridge") or "", params.get("routes") or FRR
+    if bridge:
+        gateway = None
+    mistakes += [f"{where}.{wrong}" for wrong in _check_way(entry, bridge, routes, params.get("proxy_ndp") or "")]
+    addresses = _check_addresses(entry["addresses"] or [], f"{where}.addresses", gateway, bridge, mistakes)
     prefixes = _check_prefixes(entry["prefixes"] or [], f"{where}.prefixes", addresses, gateway, mistakes)
     if not entry.get("mac"):
         mistakes.append(f"{where}.mac: is missing: give the MAC of the guest's network card")
@@ -148,19 +170,37 @@ def _check_vm(
     for key in sysctls:
         if not _SYSCTL.fullmatch(str(key)):
             mistakes.append(f"{where}.sysctls: {key!r} is no sysctl of an interface: write it like ipv4.proxy_arp")
+    if bridge and mac is not None:
+        gateway = Gateway(None, None, bridged_mac(mac))
     if len(mistakes) > told or gateway is None or mac is None or owner_id is None:
         return None
     interface, altname = interface_name(entry["name"], entry["nic"])
     return Vm(
         entry["name"], entry["nic"], interface, altname, entry["kind"], owner_id, bool(entry["multi_queue"]), addresses,
         prefixes, mac, mtu, tuple(sorted((key, str(value)) for key, value in sysctls.items())), entry["announcement"],
-        gateway)
+        gateway, bridge, routes, "" if bridge else params.get("proxy_ndp") or "")
+
+
+def _check_way(entry: Mapping[str, Any], bridge: str, routes: str, proxy_ndp: str) -> List[str]:
+    """Return what contradicts the way to a VM that is no route of FRR."""
+    mistakes = []
+    if bridge and not _BRIDGE.fullmatch(bridge):
+        mistakes.append(f"bridge: {bridge!r} is no interface's name")
+    if bridge and entry["prefixes"]:
+        mistakes.append("prefixes: nothing is routed through a VM on a bridge: leave them out")
+    if (bridge or routes == KERNEL) and entry["announcement"] != "announced":
+        mistakes.append(f"announcement: {entry['announcement']} is for routes of FRR: leave it out")
+    if proxy_ndp and routes != KERNEL and not bridge:
+        mistakes.append("addresses: proxy_ndp is for routes of the kernel: set routes to kernel, or leave it out")
+    if proxy_ndp and not bridge and any(":" in str(prefix) for prefix in entry["prefixes"] or ()):
+        mistakes.append("prefixes: proxy_ndp answers for single addresses, not for IPv6 prefixes: leave these out")
+    return mistakes
 
 
 def _check_addresses(
-    texts: Sequence[str], where: str, gateway: Optional[Gateway], mistakes: List[str],
+    texts: Sequence[str], where: str, gateway: Optional[Gateway], bridge: str, mistakes: List[str],
 ) -> Tuple[str, ...]:
-    if not texts:
+    if not texts and not bridge:
         mistakes.append(f"{where}: is empty: give the VM at least one address")
     good = []
     for text in texts:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fabric_vm_iface
-short_description: Interfaces of VMs on a node of an IP fabric
+short_description: Interfaces of VMs on a node
 description:
   - Makes the interface of each VM on a node, or adopts one that is there, without a bridge. A persistent tap or a veth
     pair with the cluster's gateway addresses and MAC, permanent neighbours for the VM's addresses, and sysctls.
+  - In a cluster of type switching the interface is a port of O(vms[].bridge) instead, and has no address.
   - Announces the VM by static routes of FRR with a tag of this collection. Role P(vmcluster.network.ipfabric#role) sets
     up the redistribution that takes routes with these tags.
+  - With O(routes=kernel), as in a cluster of type routing, the kernel has the routes, and FRR is not needed.
   - Keeps a record per interface in C(/var/lib/vmcluster/interfaces), and installs the unit
-    C(vmcluster-interfaces.service), which makes all of them again at boot, before FRR and hypervisors start.
+    C(vmcluster-interfaces.service), which makes all of them again at boot, before FRR and hypervisors start. What needs an interface that the host's network
+    manager makes, such as a bridge, is done by C(vmcluster-interfaces-late.service) when that is there.
   - Takes all VMs of a node in one call, and reads and changes the node by a few commands for all of them. A run that
     was interrupted is finished by the next one.
   - Carrier does not matter. FRR announces a VM while its interface has carrier, so a VM that is stopped is withdrawn.
@@ -26,7 +29,7 @@ options:
   gateway:
     description:
       - The gateway of the cluster's VMs, the same on all interfaces of all nodes.
-      - Needed as soon as a VM is V(present).
+      - Needed as soon as a VM without O(vms[].bridge) is V(present).
     type: dict
     suboptions:
       ipv4:
@@ -56,6 +59,17 @@ options:
       - Sysctls of every interface, over those that the module sets. The key is family and name, like C(ipv4.proxy_arp).
     type: dict
     default: {}
+  routes:
+    description: Who has the routes to the VMs, V(frr), which can announce them, or the V(kernel) alone.
+    type: str
+    choices: [frr, kernel]
+    default: frr
+  proxy_ndp:
+    description:
+      - Interface on which the node answers neighbour solicitations for the VMs' IPv6 addresses, for providers that look
+        for each address on the wire. Its sysctl C(proxy_ndp) must be set. Only with O(routes=kernel).
+    type: str
+    default: ""
   vms:
     description: VM interfaces. Those not listed are left alone, unless O(purge=true).
     type: list
@@ -89,6 +103,11 @@ options:
         default: []
       mac:
         description: MAC address of the VM's network card. Needed when O(vms[].state=present).
+        type: str
+      bridge:
+        description:
+          - Bridge that the interface is a port of. It must be there, unless in check mode.
+          - Such an interface has no gateway, no routes and no prefixes, and O(vms[].addresses) are recorded alone.
         type: str
       kind:
         description:
@@ -136,7 +155,7 @@ seealso:
   - module: vmcluster.network.fabric_vm_iface_info
 requirements:
   - iproute2
-  - FRR 8.4 or later, unless all VMs are V(standby)
+  - FRR 8.4 or later, unless all VMs are V(standby), or on a bridge, or O(routes=kernel)
 """
 
 EXAMPLES = r"""
@@ -155,6 +174,14 @@ EXAMPLES = r"""
         addresses: [203.0.113.11]
         prefixes: [203.0.113.64/28]
         mac: "02:00:00:00:00:11"
+
+- name: A VM is on a bridge
+  vmcluster.network.fabric_vm_iface:
+    vms:
+      - name: web3
+        addresses: [203.0.113.12]
+        mac: "02:00:00:00:00:12"
+        bridge: br0
 
 - name: VM web1 has left this node
   vmcluster.network.fabric_vm_iface:
@@ -181,6 +208,7 @@ interfaces:
       mac: "02:00:00:00:00:10"
       mtu: 1500
       announcement: announced
+      bridge: null
 removed:
   description: Names of the interfaces that were removed.
   returned: always

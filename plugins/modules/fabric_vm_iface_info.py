@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fabric_vm_iface_info
-short_description: Read the interfaces of VMs on a node of an IP fabric
+short_description: Read the interfaces of VMs on a node
 description:
   - Tells of each interface that M(vmcluster.network.fabric_vm_iface) made or adopted what is recorded, what the kernel
     has and what FRR has. Changes nothing.
@@ -87,6 +87,16 @@ interfaces:
     multi_queue:
       description: Whether the tap has several queues, as recorded.
       type: bool
+    bridge:
+      description: The bridge that it is to be a port of, as recorded.
+      type: str
+    master:
+      description: The bridge that it is a port of, as found.
+      type: str
+    kernel_routes:
+      description: Prefixes of the kernel's routes to the VM that are ours, as found; null where FRR has the routes.
+      type: list
+      elements: str
     recorded:
       description: Whether there is a record that can be read. Without it the interface is not restored at boot.
       type: bool
