@@ -41,7 +41,13 @@ def simulator(process: Simulator) -> Simulator:
 def connect(simulator: Simulator) -> Iterator[Connect]:
     """A function that opens a session; all are closed at the end."""
     with ExitStack() as sessions:
-        yield lambda **options: sessions.enter_context(open_device(simulator, **options))
+        yield lambda **options: sessions.enter_context(make_device(simulator, **options))
+
+
+@pytest.fixture
+def open_device() -> Connect:
+    """A function that makes a device of any simulator, which `with` opens and closes."""
+    return make_device
 
 
 @pytest.fixture
@@ -50,7 +56,7 @@ def config(connect: Connect) -> Config:
     return Config(connect())
 
 
-def open_device(simulator: Simulator, **options: Any) -> Device:
+def make_device(simulator: Simulator, **options: Any) -> Device:
     """A device as PyEZ sees it, not open yet; the user's password is the one of the settings."""
     user = options.setdefault("user", "automation")
     if "ssh_private_key_file" not in options:
