@@ -48,7 +48,8 @@ options:
   ssh_config:
     description:
       - File in the form of OpenSSH's C(ssh_config), of which C(HostName), C(Port), C(User), C(IdentityFile),
-        C(UserKnownHostsFile) and C(ProxyCommand) count. A jump host is C(ProxyCommand ssh -W %h:%p jump.example.net).
+        C(UserKnownHostsFile) and C(ProxyCommand) count. A jump host is C(ProxyCommand ssh -W %h:%p jump.example.net);
+        C(ProxyJump) is not known to PyEZ, and refused.
       - C(~/.ssh/config) when it is left out and there is one.
     type: path
   host_key_checking:

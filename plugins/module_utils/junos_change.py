@@ -133,6 +133,8 @@ def _verify_or_undo(session: Any, orders: Orders, diff: str, deadline: Optional[
         raise _lost(error, diff, deadline) from error
     except JunosError as error:
         faults = [str(error)]
+    except Exception as error:  # an answer nobody has thought of must not cost minutes of a wrong configuration
+        faults = [f"the verification itself failed: {type(error).__name__}: {error}"]
     _undo(session, orders, diff, faults, deadline)
 
 

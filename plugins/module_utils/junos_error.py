@@ -43,7 +43,7 @@ def explain_connection(error: BaseException, options: Mapping[str, Any]) -> Conn
 
     PyEZ takes most of ncclient's errors for "refused" when they come within three seconds; the real one is behind.
     """
-    host, port = options["host"], options["port"]
+    host, port = options["host"], _ssh_settings(options).get("port", options["port"])
     cause = getattr(error, "_orig", None) or error.__context__ or error
     if isinstance(error, pyez.ConnectUnknownHostError) or isinstance(cause, socket.gaierror):
         return ConnectionFailed(
@@ -66,6 +66,15 @@ def explain_connection(error: BaseException, options: Mapping[str, Any]) -> Conn
     return ConnectionFailed(
         f"{host} port {port} answers, and no NETCONF session came about ({said}): is NETCONF enabled there (set system "
         "services netconf ssh), is this its port, and has it room for another session (connection-limit)?")
+
+
+def check_jump(options: Mapping[str, Any]) -> None:
+    """Raise ConnectionFailed when ssh_config asks for a way that PyEZ does not know, and would go without."""
+    settings = _ssh_settings(options)
+    if "proxyjump" in settings and "proxycommand" not in settings:
+        raise ConnectionFailed(
+            f"ssh_config has ProxyJump for {options['host']}, which PyEZ does not know: write ProxyCommand ssh -W "
+            f"%h:%p {settings['proxyjump']}")
 
 
 def explain_lock(error: Any, changes: Optional[str]) -> LockFailed:

@@ -16,6 +16,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Sequence
 from ansible_collections.vmcluster.network.plugins.module_utils.junos_error import (
     JunosError,
     SessionLost,
+    check_jump,
     explain_connection,
     explain_lock,
     explain_refusal,
@@ -188,6 +189,7 @@ def _connect(options: Mapping[str, Any]) -> Any:
         "hostkey_verify": options["host_key_checking"], "conn_open_timeout": options["timeout"],
         "gather_facts": False, "huge_tree": True,
     }
+    check_jump(options)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -26,9 +26,11 @@ def read_evidence(session: Any, options: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def read_sessions(session: Any, place: Place) -> List[Dict[str, Any]]:
-    """Return the BGP sessions of an instance."""
-    return junos_state.read_sessions(session.rpc(
+    """Return the BGP sessions of an instance. Not told which, Junos tells those of all; the main one's name is
+    master."""
+    found = junos_state.read_sessions(session.rpc(
         "get_bgp_neighbor_information", exact_instance=place.routing_instance, logical_system=place.logical_system))
+    return [each for each in found if place.routing_instance or each["instance"] == "master"]
 
 
 def read_groups(session: Any, place: Place, names: Sequence[str]) -> List[Dict[str, Any]]:

@@ -175,7 +175,7 @@ def read(session: JunosSession, options: Mapping[str, Any]) -> Dict[str, Any]:
     names = options["groups"]
     sessions = [
         found for found in junos_verify.read_sessions(session, place)
-        if (names is None or found["group"] in names) and found["instance"] == (place.routing_instance or "master")]
+        if names is None or found["group"] in names]
     routes: List[Dict[str, Any]] = []
     for version in (4, 6):
         addresses = [found["address"] for found in sessions if version_of(found["address"]) == version]

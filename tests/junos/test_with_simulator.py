@@ -313,6 +313,16 @@ def test_a_jump_host_is_used_and_its_failure_told(simulated, tmp_path):
     settings.write_text(f"Host mx1\n  ProxyCommand false\n  UserKnownHostsFile {known}\n")
     result = simulated.run(groups=[], host="mx1", port=830, ssh_config=str(settings))
     assert result["failed"] and "ProxyCommand" in result["msg"]
+    settings.write_text("Host mx1\n  ProxyJump jump.example.net\n")
+    result = simulated.run(groups=[], host="mx1", port=830, ssh_config=str(settings))
+    assert result["failed"] and "ProxyCommand ssh -W %h:%p jump.example.net" in result["msg"]
+
+
+def test_an_answer_that_cannot_be_read_takes_the_change_back(simulated):
+    announce(simulated, "no prefix")
+    result = simulated.run(groups=[GROUP])
+    assert result["failed"] and result["rolled_back"] and "the verification itself failed" in result["msg"]
+    assert not simulated.status["pending"]
 
 
 def test_another_user_may_work_after_a_failure(simulated):
