@@ -183,7 +183,8 @@ def test_each_node_has_its_part_and_the_register_is_told_where_the_vm_is():
     assert target["standby"][0]["announcement"] == "standby" and target["announced"][0]["mtu"] == 1500
     assert target["prefixes"] == ["203.0.113.10/32", "2001:db8:1::10/128", "203.0.113.64/28"]
     assert target["next_hops"] == ["10.20.0.12", "fd20::12"]
-    (register,) = lease_moves(PLAN, nodes, [lease("alpha/web1", "node1"), lease("alpha/web10", "node1", "203.0.113.11")])
+    leases = [lease("alpha/web1", "node1"), lease("alpha/web10", "node1", "203.0.113.11")]
+    (register,) = lease_moves(PLAN, nodes, leases)
     assert register["host"] == "rr1"
     assert [(each["owner"], each["holder"]) for each in register["leases"]] == [("alpha/web1", "node2")]
 
