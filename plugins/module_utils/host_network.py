@@ -98,6 +98,7 @@ def plan_change(found: Found, plan: HostPlan) -> Tuple[Change, List[str]]:
     files = {path: file for path, file in wanted.items() if found.files.get(path) != file}
     before = _SECTIONS[found.manager](found.files)
     after = _SECTIONS[found.manager](_RENDER[found.manager](plan))
+    mistakes += _check_released([name for name in before if name not in plan.names], list(before), found.kernel)
     differs = plan_differences(plan, found.kernel, found.sysctls)
     touched = {name for name in {*before, *after} if before.get(name) != after.get(name)}
     touched |= {name for name, _what in differs if name in plan.names}
@@ -167,6 +168,14 @@ def _wanted_files(found: Found, plan: HostPlan) -> Tuple[Files, List[str]]:
         mistakes += [f"{path} comes before this collection's files, so it would be used instead: rename it to a higher "
                      f"number" for path in host_networkd.find_earlier(found.files, plan.names)]
     return wanted, mistakes
+
+
+def _check_released(released: Sequence[str], ours: Sequence[str], kernel: Kernel) -> List[str]:
+    """What we made is not taken away under somebody else's ports."""
+    held = [(link.master, link.name) for link in kernel.links.values()
+            if link.master in released and link.name not in ours]
+    return [f"interface {master} has port {name}, which is not of this collection: take it out before {master} goes"
+            for master, name in held]
 
 
 def _rewritten(file: File, text: str) -> File:

@@ -236,6 +236,20 @@ def test_what_somebody_else_has_taken_away_is_put_back(lab: Lab) -> None:
     check_bridges(lab)
 
 
+def test_ports_of_vms_stay_when_the_bridges_addresses_change(lab: Lab) -> None:
+    for host in HOSTS:
+        lab.exec(host, ["sh", "-euc", "ip tuntap add vm1 mode tap; ip link set vm1 master br0 up; cat "
+                        "/sys/class/net/br0/ifindex > /run/br0"])
+    assert play(lab, more=["198.51.100.7/32"], host_network_gateways_answer=False).changed == len(HOSTS)
+    refused = play(lab, host_network_interfaces=[], check=False)
+    assert refused.output.count("br0 has port vm1, which is not of this collection") >= len(HOSTS), refused.output
+    assert play(lab).changed == len(HOSTS)
+    for host in HOSTS:
+        assert read_state(lab, host)["masters"]["vm1"] == "br0"
+        lab.exec(host, ["sh", "-euc", "cmp /run/br0 /sys/class/net/br0/ifindex; ip link del vm1"])
+    check_bridges(lab)
+
+
 def test_bridge_is_there_after_a_reboot(lab: Lab) -> None:
     reboot_all(lab)
     wait_until(lambda: all(("br0", address, 24) in read_state(lab, host)["addresses"]

@@ -164,6 +164,13 @@ def test_interfaces_that_leave_the_plan_are_deleted_or_go_back_to_the_operator()
     assert ["networkctl", "reconfigure", "br0"] not in record["apply"]["enter"]
 
 
+def test_a_bridge_that_a_vm_hangs_on_is_not_taken_away():
+    tap = Link("web1_net0", "tun", master="br0")
+    host = found(kernel=Kernel({**AFTER.links, "web1_net0": tap}, AFTER.routes), files=host_networkd.render(PLAN))
+    assert "br0 has port web1_net0" in plan_change(host, plan_of())[1][0]
+    assert plan_change(host, PLAN)[1] == []
+
+
 def test_ifupdown_leaves_by_the_old_files_and_enters_by_the_new_ones():
     host = found("ifupdown", files={host_ifupdown.MAIN: MAIN}, ifupdown=("eth0",))
     record = make_change("it", host, PLAN, changed(host, PLAN))
