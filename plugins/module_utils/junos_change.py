@@ -124,22 +124,34 @@ def _commit_for_now(session: Any, orders: Orders, diff: str) -> float:
 
 
 def _verify_or_undo(session: Any, orders: Orders, diff: str, deadline: Optional[float]) -> None:
+    began = time.monotonic()
     try:
-        faults = ask_until(lambda: orders.find_faults(session), lambda found: not found, orders.seconds, POLL)
+        faults = _verify(session, orders)
         if not faults:
             session.commit(orders.comment)
             return
     except SessionLost as error:
         raise _lost(error, diff, deadline) from error
     except JunosError as error:
-        faults = [str(error)]
+        faults = [f"the commit that confirms was refused: {error}"]
+    _undo(session, orders, diff, faults, deadline, time.monotonic() - began)
+
+
+def _verify(session: Any, orders: Orders) -> List[str]:
+    """Return what is wrong after a change, when it does not come right in time."""
+    try:
+        return ask_until(lambda: orders.find_faults(session), lambda found: not found, orders.seconds, POLL)
+    except SessionLost:
+        raise
+    except JunosError as error:
+        return [f"the device could not be asked: {error}"]
     except Exception as error:  # an answer nobody has thought of must not cost minutes of a wrong configuration
-        faults = [f"the verification itself failed: {type(error).__name__}: {error}"]
-    _undo(session, orders, diff, faults, deadline)
+        return [f"the verification itself failed: {type(error).__name__}: {error}"]
 
 
-def _undo(session: Any, orders: Orders, diff: str, faults: List[str], deadline: Optional[float]) -> None:
-    """Take the change back at once, and raise what was wrong with it."""
+def _undo(
+        session: Any, orders: Orders, diff: str, faults: List[str], deadline: Optional[float], seconds: float) -> None:
+    """Take the change back at once, and raise what was wrong with it for so many seconds."""
     reason = "\n".join(faults)
     try:
         session.rollback(1)
@@ -152,7 +164,7 @@ def _undo(session: Any, orders: Orders, diff: str, faults: List[str], deadline: 
             f"{_when(deadline)}",
             {"diff": {"prepared": diff}, "missing": faults, "rolled_back": False}) from error
     raise ChangeFailed(
-        f"after the change this was wrong, for {orders.seconds:.0f} s, so it was taken back at once:\n{reason}",
+        f"after the change this was wrong, for {seconds:.0f} s, so it was taken back at once:\n{reason}",
         {"diff": {"prepared": diff}, "missing": faults, "rolled_back": True})
 
 

@@ -36,6 +36,11 @@ options:
         one. RV(unexpected) tells those for which it is otherwise.
     type: str
     choices: [present, absent]
+  next_hops:
+    description:
+      - With O(expect=present), a route counts only when its next hop is one of these.
+    type: list
+    elements: str
   wait:
     description:
       - Wait up to so many seconds until all sessions are Established and it is as O(expect) says; with V(absent) the
@@ -139,10 +144,11 @@ unexpected:
 """
 
 import ipaddress
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.vmcluster.network.plugins.module_utils import junos_input, junos_state, junos_verify, waiting
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_state import Wanted
 from ansible_collections.vmcluster.network.plugins.module_utils.junos_error import JunosError
 from ansible_collections.vmcluster.network.plugins.module_utils.junos_session import (
     PYEZ_MISSING,
@@ -158,6 +164,7 @@ ARGUMENTS: Dict[str, Any] = dict(
     prefixes={"type": "list", "elements": "str"},
     within={"type": "list", "elements": "str"},
     expect={"type": "str", "choices": ["present", "absent"]},
+    next_hops={"type": "list", "elements": "str"},
     wait={"type": "float", "default": 0},
 )
 
@@ -180,31 +187,28 @@ def read(session: JunosSession, options: Mapping[str, Any]) -> Dict[str, Any]:
     for version in (4, 6):
         addresses = [found["address"] for found in sessions if version_of(found["address"]) == version]
         routes += junos_verify.read_routes(session, place, version, addresses)
-    told = [route for route in junos_state.best_routes(routes) if is_asked_for(route["prefix"], options)]
+    wanted = Wanted(options["prefixes"], options["within"])
+    told = [route for route in junos_state.best_routes(routes) if wanted.has(route["prefix"])]
     result: Dict[str, Any] = {"changed": False, "sessions": sessions, "routes": told}
     if options["expect"]:
-        active = {route["prefix"] for route in told if route["active"]}
-        wanted = options["expect"] == "present"
-        result["unexpected"] = [prefix for prefix in options["prefixes"] or [] if (prefix in active) is not wanted]
+        result["unexpected"] = find_unexpected(told, options)
     return result
+
+
+def find_unexpected(routes: List[Dict[str, Any]], options: Mapping[str, Any]) -> List[str]:
+    """Return the prefixes for which it is not as expected."""
+    is_wanted = options["expect"] == "present"
+    next_hops = options["next_hops"] if is_wanted else None
+    active = {route["prefix"] for route in routes
+              if route["active"] and (not next_hops or route["next_hop"] in next_hops)}
+    prefixes = [str(ipaddress.ip_network(prefix)) for prefix in options["prefixes"] or []]
+    return [prefix for prefix in prefixes if (prefix in active) is not is_wanted]
 
 
 def will_do(result: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
     """Tell whether there is nothing to wait for."""
     established = all(session["state"] == "Established" for session in result["sessions"])
     return (established or options["expect"] == "absent") and not result.get("unexpected")
-
-
-def is_asked_for(prefix: str, options: Mapping[str, Any]) -> bool:
-    """Tell whether a prefix is one of those to tell of."""
-    prefixes: Optional[List[str]] = options["prefixes"]
-    within: Optional[List[str]] = options["within"]
-    if prefixes is None and within is None:
-        return True
-    network: Any = ipaddress.ip_network(prefix)
-    wider = [ipaddress.ip_network(item) for item in within or []]
-    return prefix in (prefixes or []) or any(
-        network.version == item.version and network.subnet_of(item) for item in wider)
 
 
 def version_of(address: str) -> int:

@@ -228,6 +228,9 @@ def test_info_waits_and_tells_sessions_and_routes(simulated):
     assert told["unexpected"] == []
     assert told["routes"][0]["next_hop"] == "10.20.0.11" and told["routes"][0]["active"]
     assert told["routes"][0]["paths"][0]["communities"] == ["65010:100"]
+    for hops, unexpected in ((["10.20.0.11"], []), (["10.20.0.12"], ["203.0.113.10/32"])):
+        led = simulated.run("junos_bgp_group_info", prefixes=["203.0.113.10/32"], expect="present", next_hops=hops)
+        assert led["unexpected"] == unexpected
     absent = simulated.run("junos_bgp_group_info", prefixes=["203.0.113.10/32"], expect="absent", wait=0.1)
     assert absent["unexpected"] == ["203.0.113.10/32"]
 
