@@ -18,6 +18,8 @@ sub read_clock {
     return $seconds * 1_000_000_000 + $nanoseconds;
 }
 
+sub list_folder { opendir my $folder, $_[0] or return; return map { "$_[0]/$_" } grep { !/^\./ } readdir $folder }
+
 sub read_file { open my $file, '<', $_[0] or die "$_[0]: $!\n"; local $/; return scalar <$file> }
 
 # --- network ---------------------------------------------------------------------------------------------------------
@@ -85,7 +87,7 @@ sub read_network_config {
 }
 
 sub find_interface {
-    for my $path (glob '/sys/class/net/*') {
+    for my $path (list_folder('/sys/class/net')) {
         (my $mac = read_file("$path/address")) =~ s/\s//g;
         return $path =~ s{.*/}{}r if $mac eq $_[0];
     }
@@ -143,20 +145,23 @@ sub serve_echo {
     }
 }
 
+my ($unread, $ahead) = ('', 0);    # ahead: of this guest's clock is the machine's, which the other end goes by
+
+sub read_time { return read_clock(REALTIME) + $ahead }
+
 # A serial port of the guest: one end of a probe at a time, told of by a line, ended by `stop`. What it saw goes back with
 # its length in front. While nobody is connected on the other side, as during a migration, reading gives nothing.
 sub serve_port {
     my ($path) = @_;
     open my $port, '+<', $path or die "$path: $!\n";
     while (1) {
-        my ($verb, @words) = split ' ', wait_for_line($port);
-        my $seen = eval { $verb eq 'send' ? send_stream($port, @words) : $verb eq 'receive' ? receive_stream($port, @words) : '' };
+        my ($now, $verb, @words) = split ' ', wait_for_line($port);
+        $ahead = $now - read_clock(REALTIME);
+        my $seen = eval { $verb eq 'send' ? send_stream($port, @words) : receive_stream($port, @words) };
         $seen = "failed: $@" unless defined $seen;
         write_all($port, length($seen) . "\n" . $seen);
     }
 }
-
-my $unread = '';
 
 sub read_line {
     my ($port, $seconds) = @_;
@@ -185,8 +190,8 @@ sub send_stream {
     my $link = open_socket(SOCK_DGRAM, $address, 0);
     my $where = pack_address($target, $to);
     my ($number, $unsent, $late, $latest) = (0, 0, 0, 0);
-    my $first = my $last = read_clock(REALTIME);
-    write_all($port, "sending " . read_clock(REALTIME) . "\n");
+    my $first = my $last = read_time();
+    write_all($port, "sending\n");
     my $start = read_clock(MONOTONIC);
     while (1) {
         my $wait = $start + $number * 1e9 / $rate - read_clock(MONOTONIC);
@@ -195,7 +200,7 @@ sub send_stream {
         my $behind = read_clock(MONOTONIC) - $start - $number * 1e9 / $rate;
         $latest = $behind if $behind > $latest;
         $late++ if $behind > 1e6;
-        $last = read_clock(REALTIME);
+        $last = read_time();
         my $packet = pack 'a4NQ>Q>', 'vmlp', $stream, $number, $last;
         $packet .= "\0" x ($size - length $packet) if $size > length $packet;
         defined send $link, $packet, 0, $where or $unsent++;
@@ -210,7 +215,8 @@ sub receive_stream {
     my $link = open_socket(SOCK_DGRAM, $address, 0);
     my $name = getsockname $link;
     my ($number) = $address =~ /:/ ? unpack_sockaddr_in6($name) : unpack_sockaddr_in($name);
-    write_all($port, "$number " . read_clock(REALTIME) . "\n");
+    ioctl $link, SIOCGSTAMPNS, my $unused = pack 'qq', 0, 0;    # from now on the kernel notes arrivals
+    write_all($port, "$number\n");
     my ($seen, $looked) = ('', 0);
     while (1) {
         my $wanted = '';
@@ -222,7 +228,8 @@ sub receive_stream {
             if ($mark eq 'vmlp' && $of == $stream) {
                 my $known = ioctl $link, SIOCGSTAMPNS, $stamp;
                 my ($seconds, $nanoseconds) = unpack 'qq', $stamp;
-                $seen .= pack 'Q3', $count, $sent, $known ? $seconds * 1_000_000_000 + $nanoseconds : read_clock(REALTIME);
+                my $arrived = $known ? $seconds * 1_000_000_000 + $nanoseconds + $ahead : read_time();
+                $seen .= pack 'Q3', $count, $sent, $arrived;
             }
         }
         next if read_clock(MONOTONIC) - $looked < 2e7;
@@ -235,7 +242,7 @@ sub open_input { open my $input, '<', $_[0] or return; return $input }
 
 sub serve_power_button {
     my @inputs;
-    push @inputs, open_input($_) for glob '/dev/input/event*';
+    push @inputs, open_input($_) for grep { /event/ } list_folder('/dev/input');
     while (@inputs) {
         my $wanted = '';
         vec($wanted, fileno $_, 1) = 1 for @inputs;

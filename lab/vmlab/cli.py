@@ -16,6 +16,7 @@ from typing import Any
 
 from .enter import command_prefix
 from .errors import LabError
+from .guests import KINDS
 from .lab import STANDARD, Lab, take_down
 from .probe_report import format_result
 from .progress import Progress
@@ -102,6 +103,7 @@ def add_guest_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     add.add_argument("--nic", type=int, default=0, help="number in the interface's name VM_netN (default: 0)")
     add.add_argument("--interface", default="", help="the interface on the node when not VM_netN")
     add.add_argument("--make", choices=["tap", "veth"], default="", help="make the interface first")
+    add.add_argument("--kind", choices=KINDS, default=KINDS[0], help="qemu: with a kernel of its own, emulated")
     add.add_argument("--bridge", default="", help="plug the interface into this bridge of the node")
     for verb, what in (
         ("del", "shut a guest down and forget it"),
@@ -202,12 +204,13 @@ def run_guest(options: argparse.Namespace) -> int:
             interface=options.interface,
             make=options.make,
             bridge=options.bridge,
+            kind=options.kind,
         )
         print(f"{options.vm} runs on {options.node}")
         return 0
     if options.verb == "move":
-        lab.guest_move(options.vm, options.node, interface=options.interface, downtime=options.downtime)
-        print(f"{options.vm} runs on {options.node}")
+        done = lab.guest_move(options.vm, options.node, interface=options.interface, downtime=options.downtime)
+        print(f"{options.vm} runs on {options.node}; it stood still for {done.pause_ms:.0f} ms")
         return 0
     verbs: dict[str, tuple[Callable[[str], object], str]] = {
         "del": (lab.guest_del, "gone"),

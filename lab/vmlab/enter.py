@@ -51,6 +51,8 @@ def guest_prefix(state: LabState, vm: str) -> list[str]:
         raise LabError(f"guest {vm} is not running; run: lab/lab guest start {vm}")
     if record.phase != "running":
         raise LabError(f"guest {vm} is {record.phase}; see: lab/lab status")
+    if record.kind == "qemu":
+        raise LabError(f"guest {vm} has a kernel of its own, which runs no commands from here")
     return [
         *("nsenter", f"--target={record.agent.pid}", "--net", "--mount", "--"),
         *("setpriv", "--pdeathsig", "KILL"),

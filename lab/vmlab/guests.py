@@ -26,12 +26,20 @@ from .helpers import start_helper
 from .state import GuestRecord, LabState
 
 VM_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+KINDS = ("namespace", "qemu")
 START_TIMEOUT = 15.0
+BOOT_TIMEOUT = 120.0  # a guest with a kernel of its own, on an emulated processor; 5 s on an idle machine
+STOP_TIMEOUT = {"namespace": 10.0, "qemu": 60.0}
 
 
 def guest_group(vm: str) -> str:
     """The cgroup of a guest's agent."""
     return f"guest.{vm}"
+
+
+def qemu_group(vm: str, node: str) -> str:
+    """The cgroup of a guest's qemu on one node."""
+    return f"{guest_group(vm)}/{node}"
 
 
 def guest_mac(vm: str) -> str:
@@ -43,6 +51,8 @@ def check_guest(record: GuestRecord) -> GuestRecord:
     """The record with its addresses in full, or a LabError that says what is wrong with it."""
     if not VM_NAME.fullmatch(record.vm):
         raise LabError(f"guest {record.vm!r}: a VM's name has a-z, 0-9 and - here")
+    if record.kind not in KINDS or (record.kind, record.make) == ("qemu", "veth"):
+        raise LabError(f"guest {record.vm}: a guest is of kind {' or '.join(KINDS)}; qemu takes no veth")
     try:
         # A cloud image gets its address as a host route of one address unless told otherwise.
         addresses = tuple(str(ipaddress.ip_interface(address)) for address in record.addresses)
@@ -54,9 +64,14 @@ def check_guest(record: GuestRecord) -> GuestRecord:
     return dataclasses.replace(record, addresses=addresses)
 
 
-def start_guest(state: LabState, vm: str, timeout: float = START_TIMEOUT) -> GuestRecord:
-    """Start a guest and wait until it is attached to its interface; a LabError when that does not come to be."""
+def start_guest(state: LabState, vm: str, timeout: float | None = None) -> GuestRecord:
+    """Start a guest and wait until it is attached to its interface (of kind qemu: until it has booted).
+
+    A LabError when that does not come to be.
+    """
     record = read_guest(state, vm)
+    if timeout is None:
+        timeout = BOOT_TIMEOUT if record.kind == "qemu" else START_TIMEOUT
     if record.is_running():
         raise LabError(f"guest {vm} is running on {record.node}")
     state.write_guest(dataclasses.replace(record, agent=None, phase="off", message=""))
@@ -70,14 +85,26 @@ def start_guest(state: LabState, vm: str, timeout: float = START_TIMEOUT) -> Gue
             raise LabError(f"guest {vm} does not start: {record.message or f'see {state.folder}/guests/{vm}.log'}")
         if time.monotonic() > deadline:
             kill_guest(state, vm)
-            raise LabError(f"guest {vm} does not start: {record.node} has no interface {record.interface}")
+            there = record.kind == "qemu" and (state.folder / "guests" / f"{vm}.{record.node}.console").exists()
+            why = "it has not booted" if there else f"{record.node} has no interface {record.interface}"
+            raise LabError(f"guest {vm} does not start: {why}")
         time.sleep(0.01)
 
 
 def spawn_agent(state: LabState, vm: str) -> subprocess.Popen[bytes]:
     """Start a guest's agent, which waits for the guest's interface."""
     log = state.folder / "guests" / f"{vm}.log"
+    record = read_guest(state, vm)
+    if record.kind == "qemu":
+        return spawn_qemu(state, record, record.node)
     return start_helper(state, guest_group(vm), log, "guest_agent", state.name, vm)
+
+
+def spawn_qemu(state: LabState, record: GuestRecord, node: str, *more: str) -> subprocess.Popen[bytes]:
+    """Start the agent of a qemu guest on a node; in a group of its own, as a guest on the move is on two nodes."""
+    log = state.folder / "guests" / f"{record.vm}.{node}.log"
+    arguments = (state.name, record.vm, record.image, record.roots, *more)
+    return start_helper(state, qemu_group(record.vm, node), log, "qemu_agent", *arguments)
 
 
 def read_guest(state: LabState, vm: str) -> GuestRecord:
@@ -108,11 +135,14 @@ def kill_guests_of(state: LabState, node: str) -> None:
     for record in state.read_guests():
         if record.node == node:
             kill_guest(state, record.vm)
+        else:
+            cgroups.kill_group(state.name, qemu_group(record.vm, node))
 
 
-def stop_guest(state: LabState, vm: str, timeout: float = 10.0) -> None:
+def stop_guest(state: LabState, vm: str, timeout: float | None = None) -> None:
     """Shut a guest down: its agent gives the interface back and ends."""
     record = read_guest(state, vm)
+    timeout = STOP_TIMEOUT[record.kind] if timeout is None else timeout
     if record.agent is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(record.agent.pid, signal.SIGTERM)

@@ -56,7 +56,17 @@ def leave_namespaces() -> None:
 
     The machine's mounts stay in step there, so that namespaces which are removed outside are not held.
     """
-    if _libc.unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 or _libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None) != 0:
+    unshare(CLONE_NEWNET | CLONE_NEWNS)
+
+
+def leave_mounts() -> None:
+    """Move the calling process into a fresh mount namespace, as above, with the network it is in."""
+    unshare(CLONE_NEWNS)
+
+
+def unshare(namespaces: int) -> None:
+    """Move the calling process into fresh namespaces, of mounts among others, which follow the machine's."""
+    if _libc.unshare(namespaces) != 0 or _libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None) != 0:
         raise LabError(f"can't make namespaces: {os.strerror(ctypes.get_errno())}")
 
 

@@ -19,6 +19,7 @@ from .enter import network_prefix
 from .errors import LabError
 from .helpers import helper_argv, helper_environment
 from .probe_report import Direction, ProbeResult, Seen, Sent, report_direction
+from .qemu_guests import GuestEnd
 from .state import LabState
 from .topology import Topology
 
@@ -71,6 +72,14 @@ class End:
         self.process.communicate()
 
 
+def start_end(state: LabState, name: str, *arguments: object) -> End | GuestEnd:
+    """Start an end where it is wanted: a qemu guest has one of its own."""
+    guest = state.read_guest(name)
+    if guest is not None and guest.kind == "qemu" and guest.is_running():
+        return GuestEnd(state, guest, *arguments)
+    return End(state, name, *arguments)
+
+
 class Probe:
     """Streams of `rate` packets a second between two places. Start it, let things happen, stop it, read the result."""
 
@@ -95,7 +104,7 @@ class Probe:
             raise LabError(f"{source} and {target} are of two families")
         self.family = versions.pop() if versions else family
         self.places = {"there": self.locate(source), "back": self.locate(target)}
-        self.streams: dict[str, tuple[End, End]] = {}
+        self.streams: dict[str, tuple[End | GuestEnd, End | GuestEnd]] = {}
         self.outcome: ProbeResult | None = None
 
     def locate(self, named: str) -> tuple[str, str]:
@@ -142,10 +151,11 @@ class Probe:
         if name == "back":
             source, target = target, source
         stream = random.getrandbits(32)
-        receiver = End(self.state, target[0], "receive", target[1], stream)
+        receiver = start_end(self.state, target[0], "receive", target[1], stream)
         try:
             port = receiver.read_line()
-            sender = End(self.state, source[0], "send", source[1], target[1], port, stream, self.rate, self.size)
+            sender = start_end(
+                self.state, source[0], "send", source[1], target[1], port, stream, self.rate, self.size)
         except BaseException:
             receiver.kill()
             raise

@@ -89,7 +89,10 @@ class HostRecord:
 
 @dataclass(frozen=True)
 class GuestRecord:
-    """How a guest is to be run, and the agent process that runs it."""
+    """How a guest is to be run, and the agent process that runs it.
+
+    kind: `namespace`, or `qemu`, which boots the kernel and initramfs in `image` with the qemu in `roots`.
+    """
 
     vm: str
     node: str
@@ -100,6 +103,9 @@ class GuestRecord:
     mac: str = ""
     make: str = ""
     bridge: str = ""
+    kind: str = "namespace"
+    image: str = ""
+    roots: str = ""
     agent: Process | None = None
     phase: str = "off"
     message: str = ""
