@@ -53,7 +53,7 @@ DISCARD_PORT = 9
 
 
 class Agent(End):
-    """What both ends have in common: waiting for events, and the deadline."""
+    """What both ends have in common: waiting for events."""
 
     def __init__(self, files: Files, kernel: Kernel) -> None:
         super().__init__(files, kernel)
@@ -70,8 +70,7 @@ class Agent(End):
         hurry()
         self.put_rules()
         self.listen()
-        if time.monotonic() < self.record["deadline"] or self.has_moved():
-            self.arm()
+        self.arm()
         notify_systemd()
         self.look_at_clock()
         while self.finish_at is None or time.monotonic() < self.finish_at:
@@ -168,19 +167,14 @@ class Agent(End):
 
     def seconds_to_wait(self) -> float:
         """Return how long nothing has to be done."""
-        until = self.record["deadline"] if self.finish_at is None else self.finish_at
-        return max(0.0, min(float(until) - time.monotonic(), 60.0))
+        return 60.0 if self.finish_at is None else max(0.0, self.finish_at - time.monotonic())
 
     def look_at_clock(self) -> None:
-        """Undo everything when the deadline is over and the guest has not moved."""
-        if self.finish_at is None and time.monotonic() >= self.record["deadline"] and not self.has_moved():
-            self.undo()
-            self.enter("expired")
-            self.finish_at = time.monotonic()
+        """Do what is due by time."""
 
-    def has_moved(self) -> bool:
-        """Tell whether the guest has been seen on the target."""
-        return self.state.get("state") in ("left", "arrived", "announced")
+    def is_over(self) -> bool:
+        """Tell whether the deadline is over."""
+        return bool(time.monotonic() >= self.record["deadline"])
 
     def believes_frames(self) -> bool:
         """Tell whether a frame that is read now was sent in this state."""
@@ -200,9 +194,22 @@ class Agent(End):
 
 
 class Source(Agent):
-    """The end that the VM leaves."""
+    """The end that the VM leaves. At the deadline it gives up, unless the guest is known to have moved."""
+
+    def seconds_to_wait(self) -> float:
+        if self.finish_at is not None:
+            return super().seconds_to_wait()
+        return max(0.0, min(float(self.record["deadline"]) - time.monotonic(), 60.0))
+
+    def look_at_clock(self) -> None:
+        if self.finish_at is None and self.is_over():
+            self.undo()
+            self.enter("expired")
+            self.finish_at = time.monotonic()
 
     def arm(self) -> None:
+        if self.is_over():
+            return
         self.heed_carrier(False)
         self.peer = self.open_peer([self.state["port"]] if self.state.get("port") else list(PORTS))
         self.state["port"] = self.peer.getsockname()[1]
@@ -256,7 +263,8 @@ class Source(Agent):
 
 
 class Target(Agent):
-    """The end that the VM comes to."""
+    """The end that the VM comes to. It has no deadline: what it has set is in nobody's way, and a guest that comes late
+    has to be announced all the more."""
 
     def arm(self) -> None:
         self.peer = self.open_peer([0])
@@ -274,7 +282,7 @@ class Target(Agent):
     def fill(self) -> None:
         with contextlib.suppress(OSError):  # an IPv6 route can be refused while the interface comes up
             self.deliver_here(INBOUND_TABLE)
-            if self.has_moved():
+            if self.state["state"] != "armed":
                 self.deliver_here(TABLE)
 
     def hear(self, event: str) -> None:
@@ -341,8 +349,7 @@ class Target(Agent):
         return super().seconds_to_wait()
 
     def look_at_clock(self) -> None:
-        super().look_at_clock()
-        if self.state.get("state") == "arrived":
+        if self.state["state"] == "arrived":
             self.resend()
             if self.announced.is_set():
                 self.enter("announced")
@@ -353,7 +360,7 @@ class Target(Agent):
 def hurry() -> None:
     """Go before ordinary processes: an agent sleeps all the time, but for a millisecond that counts."""
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
     except OSError:
         with contextlib.suppress(OSError):
             os.nice(-20)

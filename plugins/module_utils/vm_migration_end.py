@@ -27,6 +27,7 @@ RUN_FOLDER = "/run/vmcluster/migrations"
 INTERFACE_FOLDER = "/var/lib/vmcluster/interfaces"
 SAVED_CONFIG = "/etc/frr/frr.conf"
 FRR_TIMEOUT = 60  # seconds
+INSTALL_WAIT = 3.0  # seconds until zebra has put routes into the kernel
 
 
 def run_program(*argv: str) -> str:
@@ -182,6 +183,9 @@ class End:
         carrier = read_text(f"/sys/class/net/{self.interface}/carrier").strip() == "1"
         if carrier and self.has_lost_routes():
             self.renew_routes()
+            end = time.monotonic() + INSTALL_WAIT
+            while self.has_lost_routes() and time.monotonic() < end:
+                time.sleep(0.02)
         saved = rf"^interface {re.escape(self.interface)}\n(?: .*\n)* no link-detect$"
         if re.search(saved, read_text(SAVED_CONFIG), re.MULTILINE):
             run_vtysh("write memory")

@@ -93,7 +93,7 @@ options:
         type: int
         default: 0
   deadline:
-    description: Seconds after which agents undo what they did for guests that have not moved.
+    description: Seconds after which a source undoes what it did for guests that have not moved.
     type: float
     default: 600
   wait:
@@ -139,8 +139,8 @@ migrations:
   contains:
     state:
       description:
-        - The agent's state, null without one. V(armed), V(cut), V(left), V(expired) on a source, V(armed), V(arrived),
-          V(announced), V(expired) on a target.
+        - The agent's state, null without one. V(armed), V(cut), V(left), V(expired) on a source, V(armed), V(arrived) or
+          V(announced) on a target.
       type: str
     port:
       description: UDP port of a source's agent.
