@@ -33,6 +33,8 @@ def start(state: LabState, host: Host, leader: Process) -> None:
 
     It ends with the host's cgroup. What was committed it finds again in `saved.conf`.
     """
+    if not PYTHON.exists():
+        raise LabError(f"the Junos simulator of {host.name} needs {PYTHON}; run: make setup")
     folder = state.host_folder(host.name) / "junos"
     folder.mkdir(mode=0o700, exist_ok=True)
     settings = write_settings(state, host, leader, folder)

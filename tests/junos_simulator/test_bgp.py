@@ -295,6 +295,35 @@ def test_pools_go_out_to_the_provider_and_nothing_else(lab: Lab, config: Config)
     assert "largeCommunity" not in shown["paths"][0], "a mark has left"
 
 
+def test_an_export_of_one_protocol_lets_no_other_out(lab: Lab, config: Config) -> None:
+    """BGP's routes and those of this device are told apart, though FRR has both in BGP."""
+    config.load("set routing-options static route 203.0.113.0/24 discard\n"
+                "set policy-options policy-statement FIRST term a from protocol bgp\n"
+                "set policy-options policy-statement FIRST term a then accept\n"
+                "set policy-options policy-statement FIRST term b from route-filter 192.0.2.0/24 exact\n"
+                "set policy-options policy-statement FIRST term b then accept\n"
+                "set routing-options static route 192.0.2.0/24 discard\n"
+                "delete protocols bgp group RR export\n"
+                "set protocols bgp group RR export [ FIRST NOTHING ]", format="set")
+    config.commit()
+    sent = f"show bgp ipv4 neighbors {REFLECTOR} advertised-routes json"
+    wait_until(lambda: set(vtysh(lab, "core", sent)["advertisedRoutes"]) == {"0.0.0.0/0", "192.0.2.0/24"}, 20,
+               "the provider's default route and the one of term b")
+
+
+def test_a_term_that_changes_a_route_hands_it_on(lab: Lab, device: Device, config: Config) -> None:
+    config.load("set policy-options policy-statement FIRST term a then local-preference 250\n"
+                "set policy-options policy-statement FIRST term b from route-filter 203.0.113.10/32 exact\n"
+                "set policy-options policy-statement FIRST term b then next policy\n"
+                "set policy-options policy-statement FIRST term c then reject\n"
+                "delete protocols bgp group RR import\n"
+                "set protocols bgp group RR import [ FIRST RR-IN ]", format="set")
+    config.commit()
+    wait_for_routes(lab, {"203.0.113.10", "2001:db8:1::10"})
+    shown = device.rpc.get_route_information(destination="203.0.113.10")
+    assert shown.findtext(".//local-preference") == "250"
+
+
 def test_the_default_route_of_the_provider_wins_against_the_one_for_emergencies(lab: Lab, config: Config) -> None:
     wait_until(lambda: "default" in lab.exec("core", ["ip", "route", "show", "proto", "bgp"]).stdout, 20,
                "the provider's default route")

@@ -56,6 +56,7 @@ def test_a_good_topology_has_no_problems() -> None:
         ("hosts.b.loopback", ["10.20.0.1/32"], "10.20.0.1 is also at hosts.a.interfaces.eth0"),
         ("hosts.b.routes", [{"to": "default"}], "a route has the keys to and via"),
         ("hosts.b.routes", [{"to": "10.0.0.1/8", "via": "10.20.0.1"}], "has host bits set"),
+        ("hosts.b.junos", "system { host-name b; }", "hosts.b.junos: give a mapping with content or source"),
         ("hosts.b.files", {"etc/motd": ""}, "'etc/motd' must be an absolute path"),
         ("hosts.b.files", {"/../etc/motd": ""}, "must be an absolute path"),
         ("hosts.b.files", {"/etc/motd": {"mode": "600"}}, "give the content"),
