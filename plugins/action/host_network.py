@@ -17,6 +17,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 MODULE = "vmcluster.network.host_network"
+FOLDER = "/var/lib/vmcluster/host-network"
 # A connection that hears nothing for so long is dead: it may have lost its host in the middle of an answer.
 ALIVE_OPTIONS = "-o ServerAliveInterval=4 -o ServerAliveCountMax=3"
 CONNECT_TIMEOUT = 5
@@ -33,8 +34,8 @@ class ActionModule(ActionBase):
         """Run the steps of the module one after the other."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         self._hear_soon()
+        told = self._start(task_vars)
         started = time.monotonic()
-        told = self._step(task_vars, "change")
         change = told.get("change")
         within = told.pop("confirm_within", 0)
         result.update(told)
@@ -46,6 +47,19 @@ class ActionModule(ActionBase):
         if confirmed.get("outcome") == "confirmed":
             return result
         return self._tell_return(task_vars, change, result, started + within + GRACE)
+
+    def _start(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Start the change; one that is still open on the host, of a run that has died, goes back first."""
+        told = self._step(task_vars, "change")
+        deadline = time.monotonic() + told.get("seconds", 0) + GRACE
+        while told.get("waiting_for"):
+            if time.monotonic() >= deadline:
+                return {"failed": True, "msg": f"Change {told['waiting_for']} is still open on the host: see {FOLDER}"}
+            time.sleep(PAUSE)
+            self._reconnect()
+            with contextlib.suppress(AnsibleConnectionFailure):  # the way back may cut it
+                told = self._step(task_vars, "change")
+        return told
 
     def _confirm(self, task_vars: dict[str, Any] | None, change: str, deadline: float) -> dict[str, Any]:
         """Wait until the host has carried the change out, and let it test; by a connection made after that."""
@@ -74,7 +88,7 @@ class ActionModule(ActionBase):
             lines += [f"Still missing: {each}" for each in told.get("missing", ())]
             lines += [f"On the way back: {each}" for each in told.get("failures", ())]
         else:
-            lines.append("The host does not tell that it has gone back: look at /var/lib/vmcluster/host-network on it.")
+            lines.append(f"The host does not tell that it has gone back: look at {FOLDER} on it.")
         result["msg"] = "\n".join(lines)
         return result
 

@@ -17,7 +17,6 @@ from ansible_collections.vmcluster.network.plugins.module_utils import apply, ho
 from ansible_collections.vmcluster.network.plugins.module_utils.host_read import read_records
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_boot import PYTHONS
-from ansible_collections.vmcluster.network.plugins.module_utils.waiting import ask_until
 
 LOCK_WAIT = 30.0  # seconds
 ROLLBACK = f"{host_change.UNIT}-rollback"
@@ -64,7 +63,11 @@ def start_change(record: Mapping[str, Any], help_steps: Tuple[Step, ...], second
     except apply.ApplyError:
         apply.remove_file(host_change.CHANGE_PATH)
         raise
-    _start_later(APPLY, "1s", "apply", record["id"])
+    try:
+        _start_later(APPLY, "1s", "apply", record["id"])
+    except apply.ApplyError:
+        forget_change(record["id"])
+        raise
 
 
 def send_back() -> None:
@@ -73,13 +76,19 @@ def send_back() -> None:
 
 
 def confirm_change(name: str) -> bool:
-    """Stop the timer and forget the record; return whether the change was still there to be confirmed."""
+    """Let a change stay; return whether it was still there to be confirmed."""
+    told = {"id": name, "outcome": "confirmed", "by": "test", "failures": [], "missing": []}
+    return forget_change(name, told)
+
+
+def forget_change(name: str, told: Optional[Mapping[str, Any]] = None) -> bool:
+    """Stop the timer and forget the record, with `told` as the outcome; return whether it was still there."""
     with _host_lock():
         if read_pending().get("id") != name:
             return False
         apply.run_command(["systemctl", "stop", f"{ROLLBACK}.timer"])
-        told = {"id": name, "outcome": "confirmed", "by": "test", "failures": [], "missing": []}
-        apply.write_file(host_change.OUTCOME_PATH, json.dumps(told), 0o600)
+        if told is not None:
+            apply.write_file(host_change.OUTCOME_PATH, json.dumps(told), 0o600)
         apply.remove_file(host_change.CHANGE_PATH)
         apply.remove_file(host_change.APPLIED_PATH)
         return True
@@ -100,11 +109,6 @@ def read_applied(name: str) -> Optional[Dict[str, Any]]:
     """Return what the script told when it had carried the change out; None when it has not yet."""
     told = read_records(host_change.APPLIED_PATH)
     return told if told is not None and told.get("id") == name else None
-
-
-def wait_for_others(seconds: float) -> bool:
-    """Wait until no change is pending; whether that came within `seconds`."""
-    return ask_until(lambda: not read_pending(), bool, seconds, 0.5)
 
 
 def _start_later(unit: str, when: str, *words: str) -> None:

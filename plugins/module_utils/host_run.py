@@ -85,8 +85,8 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
 def _change(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
     if params["timeout"] < SHORTEST_TIMEOUT:
         raise Refused(f"timeout: {SHORTEST_TIMEOUT} seconds are the least; {RETURN_TIME} of them are for the way back")
-    if not check_mode and not host_apply.wait_for_others(params["timeout"] + RETURN_TIME):
-        raise Refused(f"another change ({host_apply.read_pending().get('id')}) still waits for its confirmation")
+    if not check_mode and host_apply.read_pending():
+        return {"changed": False, "waiting_for": host_apply.read_pending().get("id"), "seconds": params["timeout"]}
     reading = _read(params)
     steps = reading.change.steps
     told = {"changed": bool(steps), "actions": reasons_of(steps), "diff": diff_of(steps),

@@ -34,9 +34,11 @@ ROUNDS = range(LOCKOUTS)
 SWAPPED = {"bookworm": "trixie", "trixie": "bookworm"}
 CHANGE = "/var/lib/vmcluster/host-network/change.json"
 APPLIED = "/var/lib/vmcluster/host-network/applied.json"
+OUTCOME = "/var/lib/vmcluster/host-network/outcome.json"
 CONFIGURATION = "/etc/systemd/network /etc/netplan /etc/NetworkManager/system-connections /etc/network"
-TIMEOUT = 36  # seconds; the timer goes off 20 earlier
-BOUND = TIMEOUT + 4.0  # what a busy machine may take to notice
+TIMEOUT = 36  # seconds in which a change that cuts hosts off is taken back; the timer goes off 20 earlier
+TEST_TIMEOUT = 50  # the same where the hosts' own tests, which a busy machine slows down, are to find the mistake
+NOTICE = 5.0  # what this test may take to notice
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def arguments(**variables: Any) -> tuple[str, ...]:
-    return ("-e", json.dumps({"host_network_timeout": TIMEOUT, **variables}))
+    return ("-e", json.dumps(variables))
 
 
 def play(lab: Lab, *options: str, check: bool = True, **variables: Any) -> PlaybookRun:
@@ -121,7 +123,7 @@ def play_in_background(lab: Lab, **variables: Any) -> subprocess.Popen[str]:
 
 def start_and_wait_until_applied(lab: Lab, **variables: Any) -> subprocess.Popen[str]:
     run = play_in_background(lab, **variables)
-    wait_until(lambda: there(lab, APPLIED) == set(HOSTS), 20, "all hosts have carried the change out")
+    wait_until(lambda: there(lab, APPLIED) == set(HOSTS), 30, "all hosts have carried the change out")
     return run
 
 
@@ -161,9 +163,10 @@ def test_bridge_on_the_wrong_port_cuts_the_host_off_and_the_timer_brings_it_back
 ) -> None:
     before = read_states(lab)
     began = time.monotonic()
-    run = play(lab, ports=["eth1"], check=False)
+    run = play(lab, ports=["eth1"], host_network_timeout=TIMEOUT, check=False)
     check_failed_and_told(run, "by its timer", "no connection")
-    wait_for_return(lab, before, max(1.0, BOUND - (time.monotonic() - began)))
+    wait_for_return(lab, before, 1.0)
+    print(f"back and told {time.monotonic() - began:.1f} s after the start")
     check_reachable(lab)
     assert {host: read_configuration(lab, host) for host in HOSTS} == operators
 
@@ -173,14 +176,26 @@ def test_after_a_killed_controller_the_old_state_returns_by_itself(
     lab: Lab, operators: dict[str, str], _round: int
 ) -> None:
     before = read_states(lab)
-    began = time.monotonic()
-    run = start_and_wait_until_applied(lab, ports=["eth1"])
+    run = start_and_wait_until_applied(lab, ports=["eth1"], host_network_timeout=TIMEOUT)
     os.killpg(run.pid, 9)
     run.communicate(timeout=10)
     assert all(("br0", address, 24) in read_state(lab, host)["addresses"] for host, address in HOSTS.items())
-    wait_for_return(lab, before, BOUND - (time.monotonic() - began))
+    print(f"back {wait_for_return(lab, before, TIMEOUT + NOTICE):.1f} s after the kill")
     check_reachable(lab)
     assert {host: read_configuration(lab, host) for host in HOSTS} == operators
+
+
+def test_run_after_a_killed_one_lets_the_old_state_return_and_completes(lab: Lab) -> None:
+    run = start_and_wait_until_applied(lab, host_network_timeout=30)
+    os.killpg(run.pid, 9)
+    run.communicate(timeout=10)
+    open_changes = {host: json.loads(lab.exec(host, ["cat", CHANGE]).stdout)["id"] for host in HOSTS}
+    assert play(lab).changed == len(HOSTS)
+    check_bridges(lab)
+    for host, was in open_changes.items():
+        assert "rolled back" not in lab.exec(host, ["cat", OUTCOME]).stdout
+        assert was not in lab.exec(host, ["cat", OUTCOME]).stdout
+    assert play(lab, host_network_interfaces=[]).changed == len(HOSTS)
 
 
 @pytest.mark.parametrize("_round", ROUNDS)
@@ -188,7 +203,7 @@ def test_host_that_reboots_in_the_middle_boots_with_its_old_state(
     lab: Lab, operators: dict[str, str], _round: int
 ) -> None:
     before = read_states(lab)
-    run = start_and_wait_until_applied(lab, ports=["eth1"], host_network_timeout=90)
+    run = start_and_wait_until_applied(lab, ports=["eth1"])
     reboot_all(lab)
     wait_for_return(lab, before, 10)
     output, _nothing = run.communicate(timeout=150)
@@ -262,18 +277,18 @@ def test_bridge_is_there_after_a_reboot(lab: Lab) -> None:
 @pytest.mark.parametrize("_round", ROUNDS)
 def test_gateway_that_does_not_answer_is_taken_back(lab: Lab, _round: int) -> None:
     before = read_states(lab)
-    run = play(lab, gateway="10.20.0.99", check=False)
+    run = play(lab, gateway="10.20.0.99", host_network_timeout=TEST_TIMEOUT, check=False)
     check_failed_and_told(run, "gateway 10.20.0.99 does not answer on br0")
-    wait_for_return(lab, before, max(1.0, BOUND - run.seconds))
+    wait_for_return(lab, before, 1.0)
     check_reachable(lab)
 
 
 @pytest.mark.parametrize("_round", ROUNDS)
 def test_address_of_another_host_is_taken_back(lab: Lab, _round: int) -> None:
     before = read_states(lab)
-    run = play(lab, more=[f"{STRANGER}/24"], check=False)
+    run = play(lab, more=[f"{STRANGER}/24"], host_network_timeout=TEST_TIMEOUT, check=False)
     check_failed_and_told(run, f"{STRANGER} is another host's too")
-    wait_for_return(lab, before, max(1.0, BOUND - run.seconds))
+    wait_for_return(lab, before, 1.0)
     check_reachable(lab)
 
 
