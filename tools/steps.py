@@ -76,8 +76,7 @@ def test_steps() -> Iterator[Step]:
     yield pytest_step("unit", "test", "here", *UNIT_TESTS, "-m", "not alone")
     yield pytest_step("unit-alone", "test", "alone", *UNIT_TESTS, "-m", "alone", may_be_empty=True)
     yield pytest_step("junos", "test", "here", "tests/junos")
-    if holds_tests("tests/junos_simulator"):
-        yield pytest_step("junos-simulator", "test", "here", "tests/junos_simulator", "-m", "not lab")
+    yield pytest_step("junos-simulator", "test", "here", "tests/junos_simulator", "-m", "not lab")
     for command, options in (("sanity", ("--junit",)), ("units", ())):
         yield Step(f"ansible-test-{command}", "test", "here", script("run_ansible_test.py", command, *options),
                    REPORTS / "ansible-test" / command, timeout=900)
@@ -89,8 +88,7 @@ def lab_steps() -> Iterator[Step]:
         name = f"lab-{path.stem.removeprefix('test_').replace('_', '-')}"
         lane = "alone" if "mark.alone" in path.read_text(encoding="utf-8") else "lab"
         yield pytest_step(name, "lab", lane, str(path.relative_to(ROOT)))
-    if holds_tests("tests/junos_simulator"):
-        yield pytest_step("junos-simulator-lab", "lab", "lab", "tests/junos_simulator", "-m", "lab")
+    yield pytest_step("junos-simulator-lab", "lab", "lab", "tests/junos_simulator", "-m", "lab")
     for scenario in sorted(path.parent.name for path in SCENARIOS.glob("*/molecule.yml")):
         yield Step(f"molecule-{scenario}", "lab", "lab", tool("molecule", "test", "--scenario-name", scenario),
                    timeout=900, environment=molecule_environment(scenario))
