@@ -206,7 +206,10 @@ class Database:
             previous = self.pending.previous
             LOG.info("commit was not confirmed: automatic rollback")
             self.pending = None
-            await self.activate(Commit(previous.copy(), "root", "other", time.time()))
+            try:
+                await self.activate(Commit(previous.copy(), "root", "other", time.time()))
+            except CommitError as error:
+                LOG.error("automatic rollback failed: %s", [each.message for each in error.complaints])
             self.candidate = self.running.copy()
 
     async def forget(self) -> None:

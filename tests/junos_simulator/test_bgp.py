@@ -47,9 +47,7 @@ protocols {
             type internal;
             local-address 10.20.0.1;
             hold-time 9;
-            multihop {
-                ttl 255;
-            }
+            multihop { ttl 255; }
             import RR-IN;
             family inet {
                 unicast {
@@ -66,18 +64,14 @@ protocols {
                 multiplier 3;
                 session-mode single-hop;
             }
-            neighbor 10.20.0.21 {
-                description reflector;
-            }
+            neighbor 10.20.0.21 { description reflector; }
         }
         group RR-6 {
             type internal;
             local-address fd20::1;
             hold-time 9;
             import RR-IN;
-            family inet6 {
-                unicast;
-            }
+            family inet6 { unicast; }
             export NOTHING;
             neighbor fd20::21;
         }
