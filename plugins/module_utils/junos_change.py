@@ -13,6 +13,7 @@ taken back first when it is not. When our session is lost the device rolls back 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
@@ -102,7 +103,7 @@ def _apply(session: Any, orders: Orders, plan: Plan, check_mode: bool, is_pendin
         return Outcome(plan, diff, True)
     deadline = _commit_for_now(session, orders, diff)
     _verify_or_undo(session, orders, diff, deadline)
-    return Outcome(plan, diff, True, confirmed=True)
+    return Outcome(plan, diff, True, confirmed=True, hints=_hint_of_rest(session, orders))
 
 
 def _finish_pending(session: Any, orders: Orders, plan: Plan, check_mode: bool) -> Outcome:
@@ -185,6 +186,16 @@ def _when(deadline: Optional[float]) -> str:
 
 def _is_ours(pending: Commit, orders: Orders) -> bool:
     return pending.log.startswith(orders.comment)
+
+
+def _hint_of_rest(session: Any, orders: Orders) -> Sequence[str]:
+    """Return what is to be told when Junos shows something else than it took: the next run would change it again."""
+    with contextlib.suppress(JunosError):
+        rest = [f"{step.thing} {step.why}" for step in orders.read_plan(session).steps]
+        if rest:
+            return (f"Junos took the change and shows something else, so every run will change it again: "
+                    f"{', '.join(rest)}",)
+    return ()
 
 
 def _hint_of(pending: Optional[Commit]) -> Sequence[str]:

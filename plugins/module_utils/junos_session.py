@@ -76,7 +76,7 @@ class JunosSession:
     def load(self, lines: Sequence[str]) -> None:
         """Load lines in set form into the candidate configuration."""
         with self._answers(), self._refusals("lines that were loaded"):
-            self._candidate.load("\n".join(lines) + "\n", format="set", ignore_warning="statement not found")
+            self._candidate.load("\n".join(lines) + "\n", format="set", ignore_warning=True)
 
     def diff(self) -> str:
         """Return Junos's own patch, from the active configuration to the candidate, masked; empty when there is

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: junos_bgp_group
 short_description: BGP groups of a Junos router towards route reflectors, with their policies
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Makes BGP groups, their policies and communities, and discard routes exactly as listed, by the difference to what is
     configured. What does not differ is not touched, so sessions that are not changed are not reset.
@@ -294,7 +294,7 @@ kept:
   elements: str
   sample: []
 hints:
-  description: What is worth knowing of commits that wait for their confirmation.
+  description: What is worth knowing of commits that wait for their confirmation, and of what Junos shows otherwise.
   returned: always
   type: list
   elements: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: junos_bgp_group_info
 short_description: BGP sessions of a Junos router, and the routes they brought
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Tells the BGP sessions of groups, and the routes that were accepted over them. Changes nothing, and locks nothing.
   - Routes are asked for by neighbour, so a router with the whole Internet's table is asked for ours alone.
