@@ -17,8 +17,9 @@ description:
     up the redistribution that takes routes with these tags.
   - With O(routes=kernel), as in a cluster of type routing, the kernel has the routes, and FRR is not needed.
   - Keeps a record per interface in C(/var/lib/vmcluster/interfaces), and installs the unit
-    C(vmcluster-interfaces.service), which makes all of them again at boot, before FRR and hypervisors start. What needs an interface that the host's network
-    manager makes, such as a bridge, is done by C(vmcluster-interfaces-late.service) when that is there.
+    C(vmcluster-interfaces.service), which makes all of them again at boot, before FRR and hypervisors start.
+  - What needs an interface that the host's network manager makes, such as a bridge, is done at boot by
+    C(vmcluster-interfaces-late.service) when that is there.
   - Takes all VMs of a node in one call, and reads and changes the node by a few commands for all of them. A run that
     was interrupted is finished by the next one.
   - Carrier does not matter. FRR announces a VM while its interface has carrier, so a VM that is stopped is withdrawn.

@@ -24,7 +24,7 @@ class OwnedPool(NamedTuple):
 
     def place(self, findings: Findings) -> Place:
         """Return where the pool is described."""
-        return Place(findings, self.cluster.where, f"cluster.pools[{self.pool.index}]")
+        return Place(findings, self.pool.node or self.cluster.where, self.pool.key)
 
 
 def check_addresses(findings: Findings, hosts: Mapping[str, Host], clusters: Sequence[Cluster]) -> None:

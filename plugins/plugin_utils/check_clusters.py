@@ -126,7 +126,7 @@ def _check_pool_names(findings: Findings, clusters: Sequence[Cluster]) -> None:
         for pool in cluster.pools:
             other = first.setdefault((cluster.register, pool.name), cluster)
             if other is not cluster:
-                Place(findings, cluster.where, f"cluster.pools[{pool.index}].name").mistake(
+                Place(findings, pool.node or cluster.where, f"{pool.key}.name").mistake(
                     f"{pool.name} is a pool of {other.where} too, in the same register",
                     "rename it, or give the clusters registers of their own",
                 )

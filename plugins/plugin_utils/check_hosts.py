@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .cluster import CORE_GATEWAYS, GROUPS, NODES, ROUTE_REFLECTORS, Cluster, Host
+from .cluster import CORE_GATEWAYS, GROUPS, IPFABRIC, NODES, ROUTE_REFLECTORS, Cluster, Host
 from .findings import Findings, Place
 
 _ONE_OF = {NODES: "node", ROUTE_REFLECTORS: "route reflector", CORE_GATEWAYS: "core gateway"}
@@ -17,18 +17,20 @@ def check_hosts(
     findings: Findings, groups: Mapping[str, Sequence[str]], hosts: Mapping[str, Host], clusters: Sequence[Cluster]
 ) -> None:
     """Record what is wrong with groups and hosts."""
-    _check_groups(findings, groups)
+    fabrics = [cluster for cluster in clusters if cluster.type == IPFABRIC]
+    without_bgp = {node for cluster in clusters if cluster.type != IPFABRIC for node in cluster.nodes}
+    _check_groups(findings, groups, GROUPS if fabrics or not clusters else (NODES,))
     _check_single_role(findings, groups)
     _check_distinct(findings, hosts.values())
-    for cluster in clusters:
+    for cluster in fabrics:
         _check_families(findings, hosts, cluster)
         _check_mtu(findings, hosts, cluster)
-    _check_router_ids(findings, hosts.values())
+    _check_router_ids(findings, [host for host in hosts.values() if host.name not in without_bgp])
     _check_used(findings, groups, clusters)
 
 
-def _check_groups(findings: Findings, groups: Mapping[str, Sequence[str]]) -> None:
-    for group in GROUPS:
+def _check_groups(findings: Findings, groups: Mapping[str, Sequence[str]], needed: Iterable[str]) -> None:
+    for group in needed:
         if not groups.get(group):
             what = "has no hosts" if group in groups else "is missing"
             remedy = f"put the cluster's {_ONE_OF[group]}s into it"

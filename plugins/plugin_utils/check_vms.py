@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import interface_name
 
-from .cluster import Cluster, Pool, Range, Vm, span_of
+from .cluster import SWITCHING, Cluster, Pool, Range, Vm, span_of
 from .findings import Findings, Place
 
 
@@ -89,9 +89,19 @@ def _check_addresses(findings: Findings, cluster: Cluster, vms: Iterable[Vm]) ->
                     place.mistake(f"{address} is in no pool of {cluster.where}", "ask for an address of a pool")
             elif first is not vm or vm.addresses.index(address) != index:
                 place.mistake(f"{address} is asked for by {first.name} too", "ask for another, or for none")
+            elif pool not in cluster.pools_for(vm.node, vm.network):
+                _refuse_bound(place, str(address), pool)
             else:
                 pools_used[pool.name] += 1
                 _check_address(place, span_of(address), str(address), pool, vm, pools_used[pool.name])
+
+
+def _refuse_bound(place: Place, address: str, pool: Pool) -> None:
+    if pool.node:
+        problem = f"{address} belongs to {pool.node}: in a routing cluster no other node can have it"
+        place.mistake(problem, "ask for an address of the VM's node")
+    else:
+        place.mistake(f"{address} is of network {pool.network}", "ask for an address of the NIC's network")
 
 
 def _check_address(place: Place, wanted: Range, address: str, pool: Pool, vm: Vm, count: int) -> None:
@@ -141,13 +151,13 @@ def _check_prefix(place: Place, span: Range, prefix: str, length: int, pool: Poo
             f"{prefix} is shorter than pool {pool.name} allows, which is /{pool.shortest_prefix}",
             f"set shortest_prefix: {length} in the pool",
         )
-    if _gives_out(pool, span):
+    if gives_out(pool, span):
         place.mistake(
             f"{prefix} has addresses that pool {pool.name} gives out", f"add {prefix} to exclude of the pool"
         )
 
 
-def _gives_out(pool: Pool, span: Range) -> bool:
+def gives_out(pool: Pool, span: Range) -> bool:
     """Return whether a pool gives out any address of a span. Both lists of a pool are sorted."""
     for each in pool.ranges:
         at, last = max(each.first, span.first), min(each.last, span.last)
@@ -168,7 +178,11 @@ def _check_macs(findings: Findings, cluster: Cluster, vms: Iterable[Vm]) -> None
             _at(findings, vm, "mac").mistake(f"{vm.mac} is the MAC of the cluster's gateway", "give the guest another")
         other = owners.setdefault(vm.mac, vm)
         if other is not vm and (other.name, other.nic) != (vm.name, vm.nic):
-            _at(findings, vm, "mac").warning(f"{vm.mac} is that of {other.name} too", "give each guest its own")
+            said, remedy = f"{vm.mac} is that of {other.name} too", "give each guest its own"
+            if cluster.type == SWITCHING:
+                _at(findings, vm, "mac").mistake(f"{said}, and both are on the wire", remedy)
+            else:
+                _at(findings, vm, "mac").warning(said, remedy)
 
 
 def _check_max_prefixes(findings: Findings, clusters: Sequence[Cluster]) -> None:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
 
 from .values import Address, Network
 
 IPFABRIC, ROUTING, SWITCHING = "ipfabric", "routing", "switching"
 TYPES = (IPFABRIC, ROUTING, SWITCHING)
+
+MAIN, ADDITIONAL = "main", "additional"
+NETWORKS = (MAIN, ADDITIONAL)
 
 NODES, ROUTE_REFLECTORS, CORE_GATEWAYS = "nodes", "route_reflectors", "core_gateways"
 GROUPS = (NODES, ROUTE_REFLECTORS, CORE_GATEWAYS)
@@ -75,6 +78,8 @@ class Pool:
     """Addresses that VMs may have.
 
     ranges: sorted, apart; exclude: sorted. shortest_prefix: prefixes of VMs inside the pool are at least so long.
+    node: the only one whose VMs may have them (routing); network: that which they are of (switching); else empty.
+    key: its place in the inventory, below the node or else the cluster.
     """
 
     name: str
@@ -83,6 +88,9 @@ class Pool:
     exclude: tuple[Range, ...]
     shortest_prefix: int
     index: int = 0
+    node: str = ""
+    network: str = ""
+    key: str = ""
 
     @property
     def version(self) -> int:
@@ -93,6 +101,44 @@ class Pool:
     def span(self) -> Range:
         """All addresses of its prefix."""
         return span_of(self.prefix)
+
+
+@dataclass(frozen=True)
+class SwitchedNetwork:
+    """A network of a switching cluster: on each node a bridge, through which VMs are on the wire.
+
+    isolated: nodes have no address on it. vlan: the VLAN of the port that it travels in, 0 for none; vlans: those that
+    single VMs may be in.
+    """
+
+    name: str
+    bridge: str
+    isolated: bool
+    vlan: int = 0
+    vlans: tuple[int, ...] = ()
+    bond_mode: str = "802.3ad"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """What a provider's network asks of a rented node.
+
+    on_link: the gateway is outside the node's subnet. proxy_arp, proxy_ndp: it looks for VMs' addresses on the wire.
+    """
+
+    on_link: bool = True
+    mtu: int = DEFAULT_MTU
+    proxy_arp: bool = False
+    proxy_ndp: bool = False
+
+
+@dataclass(frozen=True)
+class Port:
+    """How a node is on a wire: NICs by name, MAC address or PCI path (several are a bond), its addresses, gateways."""
+
+    nics: tuple[str, ...]
+    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
+    gateways: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,13 +194,16 @@ class Vm:
     announcement: str
     where: str = ""
     key: str = ""
+    network: str = ""
+    vlan: int = 0
 
 
 @dataclass(frozen=True)
 class Cluster:
     """One cluster. asn is 0 and name is empty where the inventory had a mistake there.
 
-    where: how messages call it; pools_complete: whether all its pools could be read.
+    where: how messages call it; pools_complete: whether all its pools could be read. networks: of a switching cluster;
+    provider: of a routing one. These two have neither asn nor communities, reflectors or core gateways.
     """
 
     name: str
@@ -173,6 +222,16 @@ class Cluster:
     aggregates: bool
     pools_complete: bool = True
     vms: tuple[Vm, ...] = ()
+    networks: tuple[SwitchedNetwork, ...] = ()
+    provider: Provider | None = None
+
+    def network(self, name: str) -> SwitchedNetwork | None:
+        """Return one of its networks."""
+        return next((network for network in self.networks if network.name == name), None)
+
+    def pools_for(self, node: str, network: str) -> tuple[Pool, ...]:
+        """Return the pools that a VM on this node, in this network, may have addresses of."""
+        return tuple(pool for pool in self.pools if pool.node in ("", node) and pool.network == network)
 
     @property
     def versions(self) -> tuple[int, ...]:
@@ -224,7 +283,11 @@ class Junos:
 
 @dataclass(frozen=True)
 class Host:
-    """A host of one of the three groups. mistaken: variables that it has, but with a mistake."""
+    """A host of one of the three groups. mistaken: variables that it has, but with a mistake.
+
+    uplink, additional, management_port, nameservers: a switching or routing node's own network; pools: addresses that
+    belong to a routing node.
+    """
 
     name: str
     group: str
@@ -235,6 +298,12 @@ class Host:
     mtu: int
     platform: str
     junos: Junos | None = None
+    uplink: Port | None = None
+    additional: Port | None = None
+    management_port: str = ""
+    nameservers: tuple[Address, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    pools_complete: bool = True
     mistaken: frozenset[str] = frozenset()
 
     @property

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from .check_addresses import check_addresses
 from .check_clusters import check_clusters
 from .check_hosts import check_hosts
+from .check_nodes import check_nodes
 from .check_vms import check_vms
 from .cluster import GROUPS, NODES, Cluster, Host, Model
 from .findings import Findings, Place
@@ -44,13 +45,14 @@ def check_inventory(
     """
     findings = Findings()
     hosts = _read_hosts(findings, groups, hostvars)
-    clusters = _read_clusters(findings, groups, hostvars)
+    clusters = _read_clusters(findings, groups, hostvars, hosts)
     read_vms = read_leaving_vms if detach else read_asked_vms
     asked = read_vms(Place(findings, "request", "vms"), vms, clusters)
     read_migrations(Place(findings, "request", "migrate"), migrate, clusters)
     check_hosts(findings, groups, hosts, clusters)
     check_clusters(findings, hosts, clusters, known_hosts=frozenset(groups.get("all", ())) | set(hostvars))
     check_addresses(findings, hosts, clusters)
+    check_nodes(findings, hosts, clusters)
     check_vms(findings, clusters, () if detach else asked)
     model = Model({cluster.name: cluster for cluster in clusters}, hosts, asked) if not findings.mistakes else None
     return Checked(model, tuple(findings.mistake_lines()), tuple(findings.warning_lines()))
@@ -65,11 +67,13 @@ def _read_hosts(findings: Findings, groups: Groups, hostvars: HostVars) -> dict[
     return hosts
 
 
-def _read_clusters(findings: Findings, groups: Groups, hostvars: HostVars) -> tuple[Cluster, ...]:
+def _read_clusters(
+    findings: Findings, groups: Groups, hostvars: HostVars, hosts: dict[str, Host]
+) -> tuple[Cluster, ...]:
     """Return one cluster per description that nodes see."""
     clusters = []
     for description, nodes in _gather_descriptions(findings, groups, hostvars):
-        cluster = read_cluster(Place(findings, nodes[0], CLUSTER_KEY), description, nodes, groups)
+        cluster = read_cluster(Place(findings, nodes[0], CLUSTER_KEY), description, nodes, groups, hosts)
         if cluster is not None:
             clusters.append(cluster)
     return tuple(clusters)

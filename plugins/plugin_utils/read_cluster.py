@@ -10,11 +10,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
-from .cluster import CORE_GATEWAYS, DEFAULT_MTU, IPFABRIC, ROUTE_REFLECTORS, TYPES, Cluster, Gateway, Pool, Register
+from .cluster import (
+    CORE_GATEWAYS,
+    DEFAULT_MTU,
+    IPFABRIC,
+    ROUTE_REFLECTORS,
+    ROUTING,
+    SWITCHING,
+    TYPES,
+    Bgp,
+    Cluster,
+    Gateway,
+    Host,
+    Pool,
+    Provider,
+    Register,
+)
 from .findings import Place
 from .names import gateway_mac
 from .read_bgp import read_asn, read_bgp, read_communities
 from .read_pools import read_pools
+from .read_routing import read_provider
+from .read_switching import read_networks
 from .read_vms import read_vms
 from .values import (
     Address,
@@ -34,6 +51,13 @@ CLUSTER_KEYS = (
     "name type asn community gateway pools mtu bgp register route_reflectors core_gateways aggregates vms"
 ).split()
 
+KEYS_OF_TYPE = {
+    IPFABRIC: CLUSTER_KEYS,
+    SWITCHING: "name type networks pools mtu register vms".split(),
+    ROUTING: "name type provider gateway mtu register vms".split(),
+}
+BUILT = (IPFABRIC,)
+
 DEFAULT_GATEWAY_IPV6 = "fe80::1"
 DEFAULT_REGISTER_PATH = "/var/lib/vmcluster/leases.sqlite"
 
@@ -44,27 +68,34 @@ _BRIDGE_KEYS = ("bridge", "bridges")
 
 
 def read_cluster(
-    place: Place, value: object, nodes: Sequence[str], groups: Mapping[str, Sequence[str]]
+    place: Place, value: object, nodes: Sequence[str], groups: Mapping[str, Sequence[str]], hosts: Mapping[str, Host]
 ) -> Cluster | None:
     """Return a cluster with its VMs, or None when the value is no description at all.
 
-    nodes: the hosts that see this description; groups: the inventory's groups, as default of reflectors and gateways.
+    nodes: the hosts that see this description; groups: the inventory's groups, as default of reflectors and gateways;
+    hosts: those of the groups, by name.
     """
     name = _read_name(place.at("name"), value.get("name")) if isinstance(value, Mapping) else ""
     if name:
         place = Place(place.findings, f"cluster {name}", place.key)
-    fields = read_mapping(place, value, CLUSTER_KEYS, refused=_BRIDGE_KEYS)
+    said = value.get("type") if isinstance(value, Mapping) else None
+    kind = said if isinstance(said, str) and said in BUILT else IPFABRIC
+    others = [key for keys in KEYS_OF_TYPE.values() for key in keys if key not in KEYS_OF_TYPE[kind]]
+    fields = read_mapping(place, value, KEYS_OF_TYPE[kind], refused=dict.fromkeys((*_BRIDGE_KEYS, *others)))
     if fields is None:
         return None
-    _refuse_bridges(place, fields)
-    kind = _read_type(place.at("type"), fields.get("type"))
+    _refuse_bridges(place, fields, kind)
+    _refuse_others(place, fields, kind)
+    _read_type(place.at("type"), fields.get("type"))
+    if kind != IPFABRIC:
+        return _read_without_bgp(place, fields, name, kind, [hosts[node] for node in nodes if node in hosts])
     asn = read_asn(place.at("asn"), fields.get("asn"))
     pools, complete = _read_pools(place.at("pools"), fields.get("pools"))
     versions = {pool.version for pool in pools}
     cluster = Cluster(
         name=name,
         where=place.where,
-        type=kind or IPFABRIC,
+        type=said if said in TYPES else IPFABRIC,
         asn=asn,
         communities=read_communities(place.at("community"), fields.get("community"), asn),
         gateway=_read_gateway(place.at("gateway"), fields.get("gateway", {}), name, versions),
@@ -79,6 +110,60 @@ def read_cluster(
         aggregates=read_flag(place.at("aggregates"), fields.get("aggregates", True)) is not False,
     )
     return replace(cluster, vms=read_vms(place.at("vms"), fields.get("vms", []), cluster))
+
+
+def _read_without_bgp(
+    place: Place, fields: Mapping[str, object], name: str, kind: str, nodes: Sequence[Host]
+) -> Cluster:
+    """Return a cluster of type switching or routing."""
+    networks = read_networks(place.at("networks"), fields.get("networks", {"main": {}})) if kind == SWITCHING else ()
+    provider = _read_provider(place.at("provider"), fields.get("provider")) if kind == ROUTING else None
+    pools, complete = _read_pools_of(place, fields, kind, nodes, tuple(network.name for network in networks))
+    versions = {pool.version for pool in pools}
+    gateway = Gateway(None, None, "")
+    if kind == ROUTING:
+        gateway = _read_gateway(place.at("gateway"), fields.get("gateway", {}), name, versions)
+    mtu = fields.get("mtu", provider.mtu if provider else DEFAULT_MTU)
+    cluster = Cluster(
+        name=name,
+        where=place.where,
+        type=kind,
+        asn=0,
+        communities=(),
+        gateway=gateway,
+        pools=pools,
+        pools_complete=complete,
+        mtu=_read_mtu(place.at("mtu"), mtu, versions),
+        bgp=Bgp(),
+        register=_read_register(place.at("register"), fields.get("register")),
+        nodes=tuple(node.name for node in nodes),
+        route_reflectors=(),
+        core_gateways=(),
+        aggregates=False,
+        networks=networks,
+        provider=provider,
+    )
+    return replace(cluster, vms=read_vms(place.at("vms"), fields.get("vms", []), cluster))
+
+
+def _read_provider(place: Place, value: object) -> Provider:
+    if value is None:
+        place.mistake("is missing", "name it (hetzner, ovh, myloc), or write {} for one that routes all to the node")
+        return Provider()
+    return read_provider(place, value)
+
+
+def _read_pools_of(
+    place: Place, fields: Mapping[str, object], kind: str, nodes: Sequence[Host], networks: tuple[str, ...]
+) -> tuple[tuple[Pool, ...], bool]:
+    """Return a cluster's pools: its own, or those of its nodes together."""
+    if kind == ROUTING:
+        pools = [pool for node in nodes for pool in node.pools]
+        numbered = tuple(replace(pool, index=index) for index, pool in enumerate(pools))
+        return numbered, all(node.pools_complete for node in nodes)
+    if fields.get("pools") is None:
+        return _read_pools(place.at("pools"), None)
+    return read_pools(place.at("pools"), fields["pools"], networks=networks or ("main",))
 
 
 def _read_name(place: Place, value: object) -> str:
@@ -97,23 +182,42 @@ def _read_name(place: Place, value: object) -> str:
     return name
 
 
-def _refuse_bridges(place: Place, fields: Mapping[str, object]) -> None:
+def _refuse_others(place: Place, fields: Mapping[str, object], kind: str) -> None:
+    """Record keys that clusters of other types have."""
+    for key in fields:
+        types = [other for other, keys in KEYS_OF_TYPE.items() if key in keys]
+        if types and kind not in types:
+            remedy = "remove it"
+            if key == "pools":
+                remedy = "addresses belong to nodes here: give each node its routing_pools"
+            place.at(key).mistake(f"is for clusters of type {' or '.join(types)}, this one is of type {kind}", remedy)
+
+
+def _refuse_bridges(place: Place, fields: Mapping[str, object], kind: str) -> None:
     for key in _BRIDGE_KEYS:
-        if key in fields:
+        if key not in fields:
+            continue
+        if kind == SWITCHING:
+            place.at(key).mistake("is not known", "name bridges in networks: {main: {bridge: br0}}")
+        elif kind == ROUTING:
+            place.at(key).mistake(
+                "bridges are not supported on the nodes of a routing cluster",
+                "remove it: each VM has an interface of its own, and no frame of a VM is on the wire",
+            )
+        else:
             place.at(key).mistake(
                 "bridges are not supported on the nodes of an ipfabric cluster",
                 "remove it: each VM has an interface of its own, without a bridge",
             )
 
 
-def _read_type(place: Place, value: object) -> str | None:
+def _read_type(place: Place, value: object) -> None:
     if value is None:
         place.mistake("is missing", "write type: ipfabric")
-        return None
+        return
     kind = read_choice(place, value, TYPES)
-    if kind is not None and kind != IPFABRIC:
+    if kind is not None and kind not in BUILT:
         place.mistake(f"{kind} is not built yet", "ipfabric is the one type that this release sets up")
-    return kind
 
 
 def _read_pools(place: Place, value: object) -> tuple[tuple[Pool, ...], bool]:

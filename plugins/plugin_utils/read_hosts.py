@@ -12,6 +12,17 @@ from ipaddress import AddressValueError, IPv4Address, ip_network
 from .cluster import CORE_GATEWAYS, DEFAULT_MTU, EXTERNAL, FRR, JUNOS, NODES, ROUTE_REFLECTORS, Host
 from .findings import Place
 from .read_junos import JUNOS_PREFIX, MATCH_KEY, read_junos
+from .read_ports import (
+    ADDITIONAL_PORT,
+    MANAGEMENT_PORT,
+    NAMESERVERS,
+    NODE_KEYS,
+    UPLINK,
+    read_addresses,
+    read_nic,
+    read_node_pools,
+    read_port,
+)
 from .values import Address, is_host_address, read_address, read_choice, read_integer, read_text, shown
 
 HOST_KEYS = (
@@ -23,6 +34,7 @@ HOST_KEYS = (
     "route_reflector_platform",
     "core_gateway_platform",
     MATCH_KEY,
+    *NODE_KEYS,
 )
 CLUSTER_KEY = "cluster"
 
@@ -50,6 +62,8 @@ def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host
         _check_name(place, name)
         if group == CORE_GATEWAYS and platform != JUNOS:
             _check_effect(place, name)
+    management, servers = variables.get(MANAGEMENT_PORT), variables.get(NAMESERVERS)
+    pools, complete = read_node_pools(place, place.where, variables)
     return Host(
         name=place.where,
         group=group,
@@ -60,6 +74,12 @@ def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host
         mtu=_read_mtu(place.at("underlay_mtu"), mtu) if mtu is not None else DEFAULT_MTU,
         platform=platform,
         junos=read_junos(place, variables) if platform == JUNOS else None,
+        uplink=read_port(place, UPLINK, variables),
+        additional=read_port(place, ADDITIONAL_PORT, variables),
+        management_port=read_nic(place.at(MANAGEMENT_PORT), management) if management is not None else "",
+        nameservers=read_addresses(place.at(NAMESERVERS), servers) if servers is not None else (),
+        pools=pools,
+        pools_complete=complete,
         mistaken=frozenset(mistaken),
     )
 

@@ -14,6 +14,7 @@ from .findings import Place
 from .values import (
     Network,
     read_address,
+    read_choice,
     read_integer,
     read_list,
     read_mapping,
@@ -51,16 +52,21 @@ def unusable_kind(network: Network) -> str | None:
     return None
 
 
-def read_pools(place: Place, value: object) -> tuple[tuple[Pool, ...], bool]:
-    """Return the pools that could be read, and whether these are all of them."""
+def read_pools(
+    place: Place, value: object, *, networks: tuple[str, ...] = (), node: str = ""
+) -> tuple[tuple[Pool, ...], bool]:
+    """Return the pools that could be read, and whether these are all of them.
+
+    networks: those that each pool is of one of, the first by default. node: whose pools they are; they need no name.
+    """
     elements = read_list(place, value)
     if elements is None:
         return (), False
     if not elements:
-        place.mistake("is empty", "give the cluster at least one pool of addresses")
+        place.mistake("is empty", f"give the {'node' if node else 'cluster'} at least one pool of addresses")
     pools, names, complete = [], set(), bool(elements)
     for index, element in enumerate(elements):
-        pool = read_pool(place.item(index), element, index)
+        pool = read_pool(place.item(index), element, index, networks, node)
         if pool is None:
             complete = False
         elif pool.name in names:
@@ -71,13 +77,17 @@ def read_pools(place: Place, value: object) -> tuple[tuple[Pool, ...], bool]:
     return tuple(pools), complete
 
 
-def read_pool(place: Place, value: object, index: int) -> Pool | None:
+def read_pool(
+    place: Place, value: object, index: int, networks: tuple[str, ...] = (), node: str = ""
+) -> Pool | None:
     """Return a pool, or None where name or prefix is of no use."""
-    fields = read_mapping(place, value, POOL_KEYS)
+    fields = read_mapping(place, value, (*POOL_KEYS, *(("network",) if networks else ())))
     if fields is None:
         return None
-    name = _read_name(place.at("name"), fields.get("name"))
     prefix = _read_pool_prefix(place.at("prefix"), fields.get("prefix"))
+    default = f"{node}-{prefix.version}" if node and prefix is not None else None
+    name = _read_name(place.at("name"), fields.get("name", default)) if default or not node else None
+    network = read_choice(place.at("network"), fields.get("network", networks[0]), networks) if networks else ""
     if name is None or prefix is None:
         return None
     ranges = _read_ranges(place.at("ranges"), fields.get("ranges", []), prefix, with_prefixes=False)
@@ -87,7 +97,17 @@ def read_pool(place: Place, value: object, index: int) -> Pool | None:
     shortest = fields.get("shortest_prefix", host_length)
     length = read_integer(place.at("shortest_prefix"), shortest, prefix.prefixlen, host_length)
     ordered = tuple(sorted(ranges, key=_first)) or (_default_range(prefix),)
-    return Pool(name, prefix, ordered, tuple(sorted(exclude, key=_first)), length or host_length, index)
+    return Pool(
+        name,
+        prefix,
+        ordered,
+        tuple(sorted(exclude, key=_first)),
+        length or host_length,
+        index,
+        node,
+        network or "",
+        place.key,
+    )
 
 
 def _first(addresses: Range) -> int:

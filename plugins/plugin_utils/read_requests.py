@@ -12,7 +12,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import N
 from .cluster import ROUTING, Cluster, Vm
 from .findings import Place
 from .names import guest_mac
-from .read_vms import VM_KEYS, read_node, read_vm, read_vm_name
+from .read_vms import SWITCHING_KEYS, VM_KEYS, read_node, read_vm, read_vm_name
 from .values import read_integer, read_list, read_mapping, read_text, shown
 
 
@@ -87,11 +87,13 @@ def _as_written(vm: Vm) -> dict[str, object]:
         "kind": vm.kind,
         "owner": vm.owner,
         "announcement": vm.announcement,
+        **({"network": vm.network} if vm.network else {}),
+        **({"vlan": vm.vlan} if vm.vlan else {}),
     }
 
 
 def _check_agrees(place: Place, vm: Vm, declared: Vm, given: Mapping[object, object]) -> None:
-    for key in VM_KEYS:
+    for key in (*VM_KEYS, *SWITCHING_KEYS):
         if key in given and getattr(vm, key) != getattr(declared, key):
             place.at(key).mistake(
                 f"differs from the declaration of {vm.name}, which is on {declared.node}",
@@ -105,7 +107,8 @@ def read_leaving_vms(place: Place, value: object, clusters: Sequence[Cluster]) -
     found = []
     for index, element in enumerate(read_list(place, value) or []):
         here = place.item(index)
-        if read_mapping(here, element, (*VM_KEYS, "cluster")) is None or not isinstance(element, Mapping):
+        fields = read_mapping(here, element, (*VM_KEYS, *SWITCHING_KEYS, "cluster"))
+        if fields is None or not isinstance(element, Mapping):
             continue
         name = read_vm_name(here.at("name"), element.get("name"))
         nic = read_integer(here.at("nic"), 0 if element.get("nic") is None else element["nic"], 0, NIC_MAXIMUM)

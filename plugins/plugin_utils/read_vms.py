@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import NIC_MAXIMUM, check_vm_name
 
-from .cluster import Cluster, Pool, Vm
+from .cluster import IPFABRIC, MAIN, ROUTING, SWITCHING, Cluster, Pool, Vm
 from .findings import Place
 from .names import guest_mac
+from .read_switching import read_vlan
 from .values import (
     Address,
     Network,
@@ -29,6 +30,7 @@ from .values import (
 )
 
 VM_KEYS = ("name", "node", "nic", "pools", "addresses", "prefixes", "mac", "kind", "owner", "announcement")
+SWITCHING_KEYS = ("network", "vlan")
 KINDS = ("tap", "veth")
 ANNOUNCEMENTS = ("announced", "standby", "withdrawn")
 
@@ -49,15 +51,18 @@ def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[s
     name = read_vm_name(place.at("name"), value.get("name")) if isinstance(value, Mapping) else None
     if name is not None:
         place = Place(place.findings, f"{cluster.where}, VM {name}", place.key)
-    fields = read_mapping(place, value, (*VM_KEYS, *more_keys), refused=("bridge",))
+    switched = cluster.type == SWITCHING
+    keys = (*VM_KEYS, *(SWITCHING_KEYS if switched else ()), *more_keys)
+    fields = read_mapping(place, value, keys, refused=("bridge",) if switched else ("bridge", *SWITCHING_KEYS))
     if fields is None:
         return None
-    _refuse_bridge(place.at("bridge"), fields.get("bridge"))
+    _refuse_others(place, fields, cluster)
     nic = read_integer(place.at("nic"), fields.get("nic", 0), 0, NIC_MAXIMUM)
     node = read_node(place.at("node"), fields.get("node"), cluster)
     prefixes = _read_prefixes(place.at("prefixes"), fields.get("prefixes", []))
     addresses = _read_addresses(place.at("addresses"), fields.get("addresses", []))
-    pools = _read_pools(place.at("pools"), fields.get("pools"), cluster, addresses)
+    network, vlan = _read_network(place, fields, cluster) if switched else ("", 0)
+    pools = _read_pools(place.at("pools"), fields.get("pools"), cluster, addresses, (node or "", network))
     mac = read_mac(place.at("mac"), fields["mac"]) if "mac" in fields else None
     kind = read_choice(place.at("kind"), fields.get("kind", "tap"), KINDS)
     owner = _read_owner(place.at("owner"), fields.get("owner", "root"))
@@ -78,6 +83,8 @@ def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[s
         announcement=announcement or "announced",
         where=place.where,
         key=place.key,
+        network=network,
+        vlan=vlan,
     )
 
 
@@ -95,12 +102,39 @@ def read_vm_name(place: Place, value: object) -> str | None:
     return name
 
 
-def _refuse_bridge(place: Place, value: object) -> None:
-    if value is not None:
-        place.mistake(
-            "bridges are not supported on the nodes of an ipfabric cluster",
+def _refuse_others(place: Place, fields: Mapping[str, object], cluster: Cluster) -> None:
+    """Record what VMs of clusters of other types have."""
+    if "bridge" in fields and cluster.type == SWITCHING:
+        place.at("bridge").mistake("is not known", "say which network the NIC is in: network: main, or additional")
+    elif "bridge" in fields:
+        place.at("bridge").mistake(
+            f"bridges are not supported on the nodes of {_a(cluster.type)} cluster",
             "remove it: each VM has an interface of its own, without a bridge",
         )
+    for key in SWITCHING_KEYS:
+        if key in fields and cluster.type != SWITCHING:
+            place.at(key).mistake(f"{_a(cluster.type)} cluster has no networks to choose from", "remove it")
+    if fields.get("announcement", "announced") != "announced" and cluster.type != IPFABRIC:
+        place.at("announcement").mistake(f"nothing is announced in {_a(cluster.type)} cluster", "remove it")
+    if fields.get("prefixes") and cluster.type == SWITCHING:
+        place.at("prefixes").mistake("nothing is routed through VMs in a switching cluster", "remove it")
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind == IPFABRIC else 'a'} {kind}"
+
+
+def _read_network(place: Place, fields: Mapping[str, object], cluster: Cluster) -> tuple[str, int]:
+    """Return the network that a NIC is in, and its VLAN there, 0 for that of the network."""
+    names = tuple(network.name for network in cluster.networks) or (MAIN,)
+    name = read_choice(place.at("network"), fields.get("network", MAIN), names) or MAIN
+    network = cluster.network(name)
+    vlan = read_vlan(place.at("vlan"), fields["vlan"]) if "vlan" in fields else 0
+    if vlan and network is not None and vlan not in network.vlans:
+        place.at("vlan").mistake(
+            f"{vlan} is not a VLAN of network {name}", f"add it to networks.{name}.vlans, so that every node has it"
+        )
+    return name, vlan
 
 
 def read_node(place: Place, value: object, cluster: Cluster) -> str | None:
@@ -140,11 +174,18 @@ def _read_addresses(place: Place, value: object) -> tuple[Address, ...]:
     return tuple(address for address in found if address is not None)
 
 
-def _read_pools(place: Place, value: object, cluster: Cluster, addresses: Sequence[Address]) -> tuple[str, ...]:
-    """Return the names of the VM's pools; by default those of asked-for addresses, and the first of other families."""
+def _read_pools(
+    place: Place, value: object, cluster: Cluster, addresses: Sequence[Address], place_of_vm: tuple[str, str]
+) -> tuple[str, ...]:
+    """Return the names of the VM's pools; by default those of asked-for addresses, and the first of other families.
+
+    place_of_vm: its node and its network, which pools may be bound to.
+    """
+    usable = cluster.pools_for(*place_of_vm)
     if value is None:
-        return _default_pools(cluster, addresses)
-    names = {pool.name for pool in cluster.pools}
+        return _default_pools(cluster, addresses, usable)
+    names = {pool.name for pool in usable}
+    bound = {pool.name: pool.node or pool.network for pool in cluster.pools if pool not in usable}
     found: list[str] = []
     texts = read_texts(place, value)
     if not texts and isinstance(value, (list, tuple)) and not value:
@@ -152,8 +193,13 @@ def _read_pools(place: Place, value: object, cluster: Cluster, addresses: Sequen
     for index, name in enumerate(texts):
         if name in found:
             place.item(index).mistake(f"{shown(name)} is there twice", "leave one: a NIC has one address of a pool")
-        elif name in names or not cluster.pools_complete:
+        elif name in names or (name not in bound and not cluster.pools_complete):
             found.append(name)
+        elif name in bound:
+            what = "addresses belong to nodes here" if cluster.type == ROUTING else "a NIC is in one network"
+            place.item(index).mistake(
+                f"{shown(name)} is of {bound[name]}: {what}", f"use {' or '.join(sorted(names)) or 'another'}"
+            )
         else:
             place.item(index).mistake(
                 f"{shown(name)} is not a pool of {cluster.where}",
@@ -162,10 +208,10 @@ def _read_pools(place: Place, value: object, cluster: Cluster, addresses: Sequen
     return tuple(found)
 
 
-def _default_pools(cluster: Cluster, addresses: Sequence[Address]) -> tuple[str, ...]:
+def _default_pools(cluster: Cluster, addresses: Sequence[Address], usable: Sequence[Pool]) -> tuple[str, ...]:
     asked = [pool for pool in (cluster.find_pool(address) for address in addresses) if pool is not None]
     chosen: list[Pool] = list(dict.fromkeys(asked))
-    for version in cluster.versions:
+    for version in sorted({pool.version for pool in usable}):
         if all(pool.version != version for pool in chosen):
-            chosen.append(next(pool for pool in cluster.pools if pool.version == version))
+            chosen.append(next(pool for pool in usable if pool.version == version))
     return tuple(pool.name for pool in sorted(chosen, key=lambda pool: pool.index))
