@@ -46,8 +46,8 @@ class FrrBackend:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise CommitError([ConfigurationError(f"Junos simulator: {argv[0]}: {error}")]) from error
         if done.returncode != 0:
-            said = (done.stdout + done.stderr).strip()
-            raise CommitError([ConfigurationError(f"Junos simulator: FRR refuses: {said}")])
+            said, who = (done.stdout + done.stderr).strip(), argv[0] if argv[0] == "nft" else "FRR"
+            raise CommitError([ConfigurationError(f"Junos simulator: {who} refuses: {said}")])
         return done.stdout
 
     async def reset(self) -> None:

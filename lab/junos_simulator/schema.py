@@ -57,6 +57,11 @@ def number(low: int, high: int) -> Check:
     return check
 
 
+def hold_time(value: str) -> str:
+    """Complain about what is no hold time: RFC 4271 has 0 or at least 3 seconds."""
+    return number(3, 65535)(value) if value != "0" else ""
+
+
 def choice(*allowed: str) -> Check:
     """A check that a value is one of some words."""
     return lambda value: "" if value in allowed else "syntax error"
@@ -224,7 +229,7 @@ BGP_OPTIONS: dict[str, Statement] = {
     "type": leaf(choice("internal", "external")),
     "description": leaf(),
     "local-address": leaf(address),
-    "hold-time": leaf(number(0, 65535)),
+    "hold-time": leaf(hold_time),
     "passive": flag(),
     "log-updown": flag(),
     "ttl": leaf(number(1, 255)),

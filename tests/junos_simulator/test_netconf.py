@@ -224,6 +224,15 @@ def test_earlier_configurations_come_back(config: Config) -> None:
         config.rollback(40)
 
 
+def test_an_earlier_configuration_and_what_differs_from_it_are_shown(config: Config) -> None:
+    config.load(NEW_NAME, format="set")
+    config.commit()
+    shown = config.rpc.get_rollback_information(rollback="1", format="text")
+    assert "    host-name core;" in shown.findtext("configuration-information/configuration-output").splitlines()
+    shown = config.rpc.get_rollback_information(rollback="0", compare="1", format="text")
+    assert "+  host-name new-name;" in shown.findtext("configuration-information/configuration-output")
+
+
 def test_a_commit_that_nobody_confirms_is_rolled_back(simulator: Simulator, config: Config) -> None:
     config.load(NEW_NAME, format="set")
     config.commit(confirm=1)

@@ -6,10 +6,14 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
 from junos_simulator import checks, frr_delta, load, policy, translate
 from junos_simulator.tree import Node
 from vmlab.state import CHECKOUT
 
+set_hypothesis_home_dir(CHECKOUT / ".cache" / "hypothesis")
 OPERATOR = (CHECKOUT / "lab" / "topologies" / "files" / "core-junos.conf").read_text()
 GROUP = """
 set policy-options policy-statement IN term a from community A
@@ -53,6 +57,54 @@ def test_route_filters_let_the_same_lengths_pass(how: tuple[str, ...], low: int,
     words = line.split()
     told = dict(zip(words[1::2], map(int, words[2::2]), strict=True))
     assert (told.get("ge", 24), told.get("le", 32 if "ge" in told else 24)) == (low, high)
+
+
+FILTERS = st.sampled_from(["10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "10.128.0.0/9", "0.0.0.0/0"])
+WAYS = st.sampled_from([("exact",), ("orlonger",), ("longer",), ("upto", "/20"), ("prefix-length-range", "/16-/24"),
+                        ("prefix-length-range", "/32-/32")])
+ROUTES = [ipaddress.ip_network(route) for route in (
+    "0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/9", "10.1.0.0/16", "10.1.0.0/17", "10.1.2.0/24", "10.1.2.0/25", "10.1.2.3/32",
+    "10.1.2.4/32", "10.1.3.0/24", "10.200.0.0/16", "10.200.1.1/32", "192.0.2.0/24", "10.1.2.0/23", "10.1.16.0/20")]
+
+
+def matches_on_junos(
+    route: ipaddress.IPv4Network, filters: list[tuple[ipaddress.IPv4Network, tuple[str, ...]]]
+) -> bool:
+    """The longest prefix that covers the route decides alone (Juniper, route filter match types)."""
+    covering = [each for each in filters if route.subnet_of(each[0])]
+    longest = max((prefix.prefixlen for prefix, _ in covering), default=-1)
+    for prefix, how in covering:
+        low, high = {"exact": (prefix.prefixlen,) * 2, "orlonger": (prefix.prefixlen, 32),
+                     "longer": (prefix.prefixlen + 1, 32)}.get(how[0], (0, 0))
+        if how[0] == "upto":
+            low, high = prefix.prefixlen, int(how[1][1:])
+        elif how[0] == "prefix-length-range":
+            low, high = (int(part[1:]) for part in how[1].split("-"))
+        if prefix.prefixlen == longest and low <= route.prefixlen <= high:
+            return True
+    return False
+
+
+def matches_in_frr(route: ipaddress.IPv4Network, lines: list[str]) -> bool:
+    """The first entry that fits decides; none is a denial (FRR, IP Prefix List)."""
+    for line in lines:
+        _seq, _number, action, prefix, *bounds = line.split()
+        network, told = ipaddress.IPv4Network(prefix), dict(zip(bounds[::2], map(int, bounds[1::2]), strict=True))
+        low = told.get("ge", network.prefixlen)
+        high = told.get("le", 32 if "ge" in told else network.prefixlen)
+        if route.subnet_of(network) and low <= route.prefixlen <= high:
+            return action == "permit"
+    return False
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(FILTERS, WAYS), min_size=1, max_size=5, unique=True))
+def test_prefix_lists_let_the_same_routes_pass_as_route_filters(told: list[tuple[str, tuple[str, ...]]]) -> None:
+    filters = [(ipaddress.IPv4Network(prefix), how) for prefix, how in told]
+    lines = policy.write_prefix_list([(prefix, *how) for prefix, how in filters], ())
+    for route in ROUTES:
+        assert isinstance(route, ipaddress.IPv4Network)
+        assert matches_in_frr(route, lines) == matches_on_junos(route, filters), (route, lines)
 
 
 def test_nothing_matches_a_route_filter_that_is_longer_than_an_address() -> None:
