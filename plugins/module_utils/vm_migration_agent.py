@@ -11,7 +11,6 @@ A program of its own on the node, which knows no Ansible: `run IFACE` is the uni
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import hmac
 import json
@@ -60,6 +59,7 @@ class Agent(End):
         self.poll = select.epoll()
         self.readers: Dict[int, Callable[[], None]] = {}
         self.frames: Optional[socket.socket] = None
+        self.frames_of = 0  # the index of the interface whose frames are looked at
         self.finish_at: Optional[float] = None
         self.had_carrier = False
 
@@ -118,26 +118,26 @@ class Agent(End):
             if index in indexes and up:
                 self.fill()
             if indexes.get(index) == self.interface:
+                if self.frames is not None and index != self.frames_of:
+                    self.forget_frames()
+                    self.watch_frames()  # the interface was made anew
                 lost, self.had_carrier = self.had_carrier and not carrier, carrier
                 if lost:
                     self.hear("stopped")
 
     def watch_frames(self) -> None:
         """Look out for the guest's frames on the interface."""
-        with contextlib.suppress(OSError):
-            self.frames = open_frames(self.interface, self.record["mac"])
-            self.watch(self.frames, self.read_frames)
+        self.frames_of = socket.if_nametoindex(self.interface)
+        self.frames = open_frames(self.interface, self.record["mac"])
+        self.watch(self.frames, self.read_frames)
 
     def read_frames(self) -> None:
         """A frame from the guest says that it runs here."""
         assert self.frames is not None
         try:
             self.frames.recv(64)
-        except OSError as error:
-            if error.errno == errno.EAGAIN:
-                return
-            self.forget_frames()
-            return self.watch_frames()  # the interface went down, or is gone
+        except OSError:
+            return  # none, or the interface went down; it may come up again
         if self.believes_frames():
             self.hear("running")
 
@@ -218,7 +218,8 @@ class Source(Agent):
         self.had_carrier = True
         if self.state.get("state") == "cut":
             self.fill()
-            self.watch_frames()
+            with contextlib.suppress(OSError):
+                self.watch_frames()
         else:
             self.enter("armed")
 
@@ -239,7 +240,8 @@ class Source(Agent):
         if event == "stopped" and state == "armed":
             self.send_to_peer()
             self.enter("cut")
-            self.watch_frames()
+            with contextlib.suppress(OSError):  # the interface went with the guest
+                self.watch_frames()
         elif event == "running" and state == "cut":
             self.deliver_here(TABLE)  # FRR's own route may be gone from the kernel: give_back_to_frr
             self.forget_frames()
