@@ -19,9 +19,6 @@ from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_boot import PYTHONS
 
 LOCK_WAIT = 30.0  # seconds
-ROLLBACK = f"{host_change.UNIT}-rollback"
-APPLY = f"{host_change.UNIT}-apply"
-RETURN = f"{host_change.UNIT}-return"
 
 
 def read_help() -> host_change.FoundHelp:
@@ -59,20 +56,20 @@ def start_change(record: Mapping[str, Any], help_steps: Tuple[Step, ...], second
     apply.remove_file(host_change.APPLIED_PATH)
     apply.write_file(host_change.CHANGE_PATH, json.dumps(record), 0o600)
     try:
-        _start_later(ROLLBACK, f"{seconds}s", "rollback", "timer")
+        _start_later("rollback", record["id"], f"{seconds}s", "rollback", "timer", record["id"])
     except apply.ApplyError:
         apply.remove_file(host_change.CHANGE_PATH)
         raise
     try:
-        _start_later(APPLY, "1s", "apply", record["id"])
+        _start_later("apply", record["id"], "1s", "apply", record["id"])
     except apply.ApplyError:
         forget_change(record["id"])
         raise
 
 
-def send_back() -> None:
-    """Let the host begin with the way back in a second."""
-    _start_later(RETURN, "1s", "rollback", "test")
+def send_back(name: str) -> None:
+    """Let the host begin with the way back of a change in a second."""
+    _start_later("return", name, "1s", "rollback", "test", name)
 
 
 def confirm_change(name: str) -> bool:
@@ -86,7 +83,7 @@ def forget_change(name: str, told: Optional[Mapping[str, Any]] = None) -> bool:
     with _host_lock():
         if read_pending().get("id") != name:
             return False
-        apply.run_command(["systemctl", "stop", f"{ROLLBACK}.timer"])
+        apply.run_command(["systemctl", "stop", f"{host_change.UNIT}-rollback-{name}.timer"])
         if told is not None:
             apply.write_file(host_change.OUTCOME_PATH, json.dumps(told), 0o600)
         apply.remove_file(host_change.CHANGE_PATH)
@@ -111,11 +108,10 @@ def read_applied(name: str) -> Optional[Dict[str, Any]]:
     return told if told is not None and told.get("id") == name else None
 
 
-def _start_later(unit: str, when: str, *words: str) -> None:
-    # KillMode: what ifup starts, such as a DHCP client, lives on.
-    with contextlib.suppress(apply.ApplyError):
-        apply.run_command(["systemctl", "reset-failed", f"{unit}.timer", f"{unit}.service"])
-    apply.run_command(["systemd-run", "--collect", f"--unit={unit}", f"--on-active={when}",
+def _start_later(what: str, name: str, when: str, *words: str) -> None:
+    # Each change has units of its own, so that what is late for one never meets another. KillMode: what ifup starts,
+    # such as a DHCP client, lives on.
+    apply.run_command(["systemd-run", "--collect", f"--unit={host_change.UNIT}-{what}-{name}", f"--on-active={when}",
                        "--timer-property=AccuracySec=100ms", "--property=KillMode=process",
                        host_change.SCRIPT_PATH, *words])
 

@@ -51,7 +51,7 @@ WantedBy=multi-user.target
 """
 
 SCRIPT = '''\
-"""Carry out a change of this host's network, or take it back: apply ID | rollback WHO | boot.
+"""Carry out a change of this host's network, or take it back: apply ID | rollback WHO [ID] | boot.
 
 Installed by the Ansible module vmcluster.network.host_network; changes here are lost.
 The change is a record in @FOLDER@, which goes last: what is interrupted is taken back at boot.
@@ -181,24 +181,28 @@ def read_change():
         return None
 
 
+def stop(change, *units):
+    for unit in units:  # which need not be there any more
+        subprocess.call(["systemctl", "stop", UNIT + unit % change["id"]], stderr=subprocess.DEVNULL)
+
+
 def finish(change, who, left):
     told = {"id": change["id"], "outcome": "rolled back", "by": who, "failures": failures, "missing": left}
     write_file(OUTCOME, json.dumps(told), 0o600)
     remove_file(APPLIED)
     remove_file(CHANGE)
-    if who == "test":
-        run(["systemctl", "--no-block", "stop", UNIT + "-rollback.timer"])
 
 
 def main():
-    verb, word = (sys.argv + ["", ""])[1:3]
-    if verb == "rollback":
-        for unit in UNIT + "-apply.timer", UNIT + "-apply.service":  # which need not be there any more
-            subprocess.call(["systemctl", "stop", unit], stderr=subprocess.DEVNULL)
+    verb, who, name = (sys.argv + ["", "", ""])[1:4]
+    name = who if verb == "apply" else name
+    change = read_change()
+    if verb == "rollback" and change is not None and name in ("", change["id"]):
+        stop(change, "-apply-%s.timer", "-apply-%s.service")
     with open(LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         change = read_change()
-        if change is None or (verb == "apply" and change["id"] != word):
+        if change is None or name not in ("", change["id"]):
             print("nothing to do")
         elif verb == "apply":
             go(change["apply"], KERNEL_TIME)
@@ -206,7 +210,10 @@ def main():
         elif verb == "rollback":
             deadline[0] = time.monotonic() + RETURN_TIME
             go(change["rollback"], 0)
-            finish(change, word, settle(change["state"]))
+            left = settle(change["state"])
+            if who != "timer":
+                stop(change, "-rollback-%s.timer")
+            finish(change, who, left)
         else:
             put_files(change["rollback"]["files"])
             for argv in change["boot"]:

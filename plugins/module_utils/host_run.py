@@ -134,7 +134,7 @@ def _confirm(params: Mapping[str, Any]) -> Dict[str, Any]:
         return _tell_outcome(name)
     tried, wrong = _test(params, pending)
     if wrong:
-        host_apply.send_back()
+        host_apply.send_back(name)
         return {"changed": False, "outcome": "going back", "tried": tried, "wrong": wrong}
     if not host_apply.confirm_change(name):
         return _tell_outcome(name)

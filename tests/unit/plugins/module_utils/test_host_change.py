@@ -39,8 +39,8 @@ def host(tmp_path):
     (tmp_path / "addresses").write_text("[]")
     (tmp_path / "kept").write_text("old\n")
 
-    def run(verb, word=""):
-        done = subprocess.run([sys.executable, "-c", text, verb, word], capture_output=True, text=True, check=False,
+    def run(*words):
+        done = subprocess.run([sys.executable, "-c", text, *words], capture_output=True, text=True, check=False,
                               timeout=30, env={"PATH": f"{tools}:/usr/bin:/bin"})
         assert done.returncode == 0, done.stderr
         log = tmp_path / "log"
@@ -94,6 +94,17 @@ def test_the_way_back_restores_files_and_forgets_the_change_last(host):
     before = (host.folder / "log").read_text()
     host("rollback", "timer")
     assert (host.folder / "log").read_text() == before, "a change is taken back once"
+
+
+def test_what_is_late_for_one_change_does_not_take_back_another(host):
+    put_change(host)
+    host("apply", "it")
+    before = (host.folder / "log").read_text()
+    host("rollback", "timer", "the one before")
+    assert (host.folder / "log").read_text() == before
+    assert files(host) == {"kept": "new\n", "made": "new\n"}
+    host("rollback", "me")
+    assert outcome(host)["by"] == "me"
 
 
 def test_an_address_that_the_manager_does_not_bring_back_is_set_with_ip(host):
