@@ -17,8 +17,7 @@ Chunk = tuple[str, str, list[str]]  # a statement's name, the mark of its lines,
 
 def write_xml(node: Node, parent: etree._Element, selection: etree._Element | None = None) -> None:
     """Append what is below a node; with a selection only what its elements name."""
-    for child in node.sorted_children():
-        name = child.name or XML_NAMES.get(node.name, node.name)
+    for name, child in named_children(node):
         selected = select(child, name, selection)
         if selection is not None and len(selection) and selected is None:
             continue
@@ -32,6 +31,15 @@ def write_xml(node: Node, parent: etree._Element, selection: etree._Element | No
         else:
             write_xml_keys(child, element)
             write_xml(child, element, selected)
+
+
+def named_children(node: Node) -> Iterator[tuple[str, Node]]:
+    """What is below a node, with the names of its elements. No element surrounds those of all logical systems."""
+    for child in node.sorted_children():
+        if child.name == "logical-systems":
+            yield from ((child.name, system) for system in child.sorted_children())
+        else:
+            yield child.name or XML_NAMES.get(node.name, node.name), child
 
 
 def add_element(node: Node, name: str, parent: etree._Element) -> etree._Element:
