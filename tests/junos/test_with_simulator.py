@@ -336,3 +336,23 @@ def test_another_user_may_work_after_a_failure(simulated):
                 ssh_config=login["ssh_config"], gather_facts=False) as device:
         device.rpc.lock_configuration()
         device.rpc.unlock_configuration()
+
+
+@pytest.mark.parametrize(("place", "made", "where"), [
+    ({"routing_instance": "red"}, "set routing-instances red instance-type virtual-router", "routing-instances red"),
+    ({"logical_system": "one"}, "set logical-systems one routing-options autonomous-system 65010",
+     "logical-systems one")])
+def test_an_instance_or_logical_system_has_its_own_groups_and_the_others_stay(simulated, place, made, where):
+    simulated.order("commit", user="netadmin", commands=made)
+    main = dict(GROUP, name="VMC-TEST-MAIN", neighbors=[{"address": "10.20.0.23"}])
+    discard = ["203.0.113.0/24", "2001:db8:1::/64"]
+    simulated.change(main, discard=discard)
+    result = simulated.change(GROUP, discard=discard, **place)
+    assert f"[edit {where}" in result["diff"]["prepared"]
+    assert result["commit"]["comment"].endswith(f"of {place.get('logical_system', '')}"
+                                                f"{'/master' if 'logical_system' in place else 'red'}")
+    assert not simulated.change(GROUP, discard=discard, **place)["changed"]
+    assert not simulated.change(main, discard=discard)["changed"]
+    gone = simulated.change(**place)["diff"]["prepared"]
+    assert "VMC-TEST-V4" in gone and "VMC-TEST-MAIN" not in gone
+    assert not simulated.change(main, discard=discard)["changed"]

@@ -117,3 +117,14 @@ def test_a_route_filter_in_the_form_of_yang_reads_the_same():
     ("$9$x", '"$9$x"'), ("", '""')])
 def test_words_are_quoted_where_junos_would_read_them_otherwise(word, written):
     assert write_line("set", ("x",), (word,)) == f"set x {written}"
+
+
+def test_logical_systems_have_no_element_around_them_all():
+    shown = """<configuration>
+        <logical-systems><name>one</name><routing-options><autonomous-system><as-number>65010</as-number>
+        </autonomous-system></routing-options></logical-systems>
+        <logical-systems><name>two</name></logical-systems></configuration>"""
+    config = read_configuration(ElementTree.fromstring(shown))
+    assert config.statements == {
+        ("logical-systems", "one", "routing-options", "autonomous-system"): ("65010",), ("logical-systems", "two"): ()}
+    assert config.holds(("logical-systems", "one"))
