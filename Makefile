@@ -33,7 +33,7 @@ test: setup ## everything: lint, unit tests, ansible-test, molecule and lab test
 	@$(BIN)/python tools/run_tests.py $(if $(STEPS),--only $(STEPS))
 
 test-junos-device: venv ## tests of junos_bgp_group against a real Junos router: tests/junos/README.md
-	@test -n "$$VMCLUSTER_JUNOS_HOST" -a -n "$$VMCLUSTER_JUNOS_ASN" || { echo "see tests/junos/README.md" >&2; exit 2; }
+	@test -n "$${VMCLUSTER_JUNOS_HOST:-}" -a -n "$${VMCLUSTER_JUNOS_ASN:-}" || { echo "see tests/junos/README.md" >&2; exit 2; }
 	@$(BIN)/pytest -p no:cacheprovider tests/junos/test_on_device.py
 
 molecule: setup ## one scenario: make molecule SCENARIO=lab_ping
