@@ -139,6 +139,8 @@ def _make(interface: Interface) -> Iterator[str]:
         kind = f"type bond mode {interface.mode} miimon 100{lacp}"
     elif interface.kind == "vlan":
         kind = f"link {interface.link} type vlan id {interface.id}"
+    elif not interface.master:
+        yield "pre-up ip link set dev $IFACE nomaster"
     if kind:
         yield f"pre-up test -e /sys/class/net/$IFACE || ip link add name $IFACE {kind}"
     if interface.mac:

@@ -200,6 +200,12 @@ def _file_step(path: str, before: "File | None", after: "File | None") -> Step:
 def _differences(interface: Interface, link: Link, kernel: Kernel) -> Iterable[str]:
     if link.master != interface.master:
         yield f"is a port of {link.master or 'nothing'}, not of {interface.master or 'anything'}"
+    if interface.kind not in ("port", link.kind):
+        yield f"is a {link.kind or 'NIC'}, not a {interface.kind}: give it another name"
+    if interface.kind == "vlan" and (link.id, link.link) != (interface.id, interface.link):
+        yield f"is VLAN {link.id} of {link.link}, not {interface.id} of {interface.link}: give it another name"
+    if interface.kind == "bond" and link.mode != interface.mode:
+        yield f"has mode {link.mode}, not {interface.mode}: give it another name"
     if not link.up:
         yield "is down"
     if interface.mtu and link.mtu != interface.mtu:
@@ -208,6 +214,8 @@ def _differences(interface: Interface, link: Link, kernel: Kernel) -> Iterable[s
         yield f"MAC address is {link.current_mac}, not {interface.mac}"
     there = {str(ipaddress.ip_interface(address)) for address in link.addresses}
     yield from (f"has not {address}" for address in interface.addresses if address not in there)
+    if interface.dhcp4 and not any("." in address for address in there):
+        yield "has no address by DHCP"
     if not interface.link_local or interface.master:
         yield from (f"has {address}" for address in sorted(there) if address.startswith("fe80:"))
     if interface.master:

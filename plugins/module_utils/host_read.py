@@ -30,7 +30,8 @@ class ReadError(Exception):
 
 
 class Link(NamedTuple):
-    """One interface as the kernel has it. mac: the one it was built with. addresses: with length, of all scopes."""
+    """One interface as the kernel has it. mac: the one it was built with. id: VLAN; mode: of a bond. addresses: with
+    length, of all scopes."""
 
     name: str
     kind: str = ""
@@ -43,6 +44,8 @@ class Link(NamedTuple):
     link: str = ""
     physical: bool = False
     pci: str = ""
+    id: int = 0
+    mode: str = ""
     addresses: Tuple[str, ...] = ()
     duplicates: Tuple[str, ...] = ()
 
@@ -93,13 +96,15 @@ def read_kernel() -> Kernel:
 
 def parse_link(entry: Mapping[str, Any], contained: bool = False) -> Link:
     """Read an entry of `ip -j -d addr show`; contained: on a host that is a container, whose NICs are ends of pairs."""
-    kind = entry.get("linkinfo", {}).get("info_kind", "")
+    info = entry.get("linkinfo", {})
+    kind, data = info.get("info_kind", ""), info.get("info_data", {})
     flags = entry.get("flags", ())
     addresses = [each for each in entry.get("addr_info", ()) if each.get("local")]
     return Link(
         name=entry["ifname"], kind=kind, mac=entry.get("permaddr") or entry.get("address", ""),
         current_mac=entry.get("address", ""), mtu=entry.get("mtu", 0), up="UP" in flags, carrier="LOWER_UP" in flags,
         master=entry.get("master", ""), link=entry.get("link", ""),
+        id=data.get("id", 0) if kind == "vlan" else 0, mode=data.get("mode", "") if kind == "bond" else "",
         physical=contained and kind == "veth" and "link_netnsid" in entry,
         addresses=tuple(f"{each['local']}/{each['prefixlen']}" for each in addresses),
         duplicates=tuple(each["local"] for each in addresses if each.get("dadfailed")))

@@ -265,6 +265,24 @@ def test_ports_of_vms_stay_when_the_bridges_addresses_change(lab: Lab) -> None:
     check_bridges(lab)
 
 
+def test_port_joins_and_leaves_a_bridge(lab: Lab) -> None:
+    def masters() -> dict[str, str | None]:
+        return {host: read_state(lab, host)["masters"]["port1"] for host in HOSTS}
+
+    for host in HOSTS:  # of no switch, as four bridges between the same two switches would be a ring
+        lab.exec(host, ["sh", "-euc", "ip link add port1 type veth peer name far1; ip link set far1 up"])
+    assert play(lab, ports=["eth0", "port1"]).changed == len(HOSTS)
+    assert masters() == dict.fromkeys(HOSTS, "br0")
+    bridge = {"name": "br0", "kind": "bridge", "ports": ["eth0"], "addresses": "{{ addresses }}",
+              "routes": [{"to": "default", "via": "{{ gateway }}"}]}
+    assert play(lab, host_network_interfaces=[{"name": "port1"}, bridge]).changed == len(HOSTS)
+    assert masters() == dict.fromkeys(HOSTS)
+    check_bridges(lab)
+    assert play(lab).changed == len(HOSTS), "the port is the operator's again"
+    for host in HOSTS:
+        lab.exec(host, ["ip", "link", "del", "port1"])
+
+
 def test_bridge_is_there_after_a_reboot(lab: Lab) -> None:
     reboot_all(lab)
     wait_until(lambda: all(("br0", address, 24) in read_state(lab, host)["addresses"]

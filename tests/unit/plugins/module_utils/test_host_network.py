@@ -110,6 +110,18 @@ def test_a_difference_of_the_kernel_is_told(name, changes, told):
     assert plan_differences(PLAN, kernel, {}) == [(name, told)]
 
 
+@pytest.mark.parametrize(("interface", "link", "told"), [
+    ({"kind": "vlan", "link": "eth0", "id": 7}, {"kind": "vlan", "id": 8, "link": "eth0"}, "is VLAN 8 of eth0, not 7"),
+    ({"kind": "bond", "ports": ["eth0"], "mode": "802.3ad"}, {"kind": "bond", "mode": "balance-rr"}, "balance-rr"),
+    ({"kind": "bridge"}, {"kind": "bond"}, "is a bond, not a bridge"),
+    ({"kind": "bridge", "dhcp4": True}, {"kind": "bridge"}, "has no address by DHCP"),
+])
+def test_an_interface_that_is_something_else_is_told(interface, link, told):
+    plan = plan_of({"name": "x0", **interface})
+    kernel = Kernel({**AFTER.links, "x0": Link("x0", up=True, **link)}, AFTER.routes)
+    assert told in next(what for name, what in plan_differences(plan, kernel, {}) if name == "x0")
+
+
 def test_a_route_by_another_interface_is_none():
     kernel = Kernel(AFTER.links, BEFORE.routes)
     assert plan_differences(PLAN, kernel, {}) == [("br0", "has no route to 0.0.0.0/0 by 192.0.2.1")]
