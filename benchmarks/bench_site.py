@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """site.yml on four hosts (rr1, node1, node2, core), its first and its second run, and one neighbour more.
 
-Floors, measured in the same run: `apt-get install frr` on the bare hosts at once, in a data centre of its own (the
-core has FRR from the start, as a router would), and ansible-playbook with as many tasks on each host that do nothing.
-Seconds of processor time (user and system, of ansible-playbook and all it starts) stand beside the clock's, as they
-depend less on what else the machine does. While neighbours are added, a probe of 1000 packets a second runs between
-the Internet and a VM, in both directions, and the sessions of all hosts are compared before and after.
+One neighbour more is measured twice with `--limit <node>,route_reflectors`: a node on which FRR is installed, as peers
+were measured, and a bare one. Floors, measured in the same run: `apt-get install frr` on bare hosts, in a data centre
+of its own (the core has FRR from the start, as a router would), and ansible-playbook with as many tasks on each host
+that do nothing. Seconds of processor time (user and system, of ansible-playbook and all it starts) stand beside the
+clock's, as they depend less on what else the machine does; so does its load at the time. While neighbours are added, a
+probe of 1000 packets a second runs between the Internet and a VM, in both directions, and the sessions of all hosts are
+compared before and after.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -33,7 +36,7 @@ from vmlab.stories import unique_lab_name, wait_until
 
 TOPOLOGY = Path(__file__).with_name("topology_site.yml")
 NODES, REFLECTOR, CORE, EXT = ["node1", "node2"], "rr1", "core", "ext"
-ADDED = {"node3": (), "node4": ("--limit", "node4,route_reflectors")}
+ADDED = {"node3": "FRR is installed", "node4": "bare"}
 BARE = [REFLECTOR, *NODES]
 UNDERLAY = {CORE: 1, REFLECTOR: 21, "node1": 11, "node2": 12, "node3": 13, "node4": 14}
 VM = "web1"
@@ -44,10 +47,11 @@ OTHERS = ("roles of others, same kind of hosts: first run 42 and 74 s, second 27
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds that something took: by the clock, and of the processors."""
+    """Seconds that something took: by the clock, and of the processors; and the machine's load when it began."""
 
     wall: float
     cpu: float
+    load: float
 
 
 class Site:
@@ -68,15 +72,15 @@ class Site:
 
     def play(self, playbook: str, *arguments: str) -> tuple[PlaybookRun, Timed]:
         """Run a playbook."""
-        before = used_cpu()
+        before, load = used_cpu(), os.getloadavg()[0]
         run = run_playbook(self.lab.name, playbook, *arguments, inventory=(self.folder / "hosts.json",), timeout=900)
-        return run, Timed(run.seconds, used_cpu() - before)
+        return run, Timed(run.seconds, used_cpu() - before, load)
 
-    def play_nothing(self, tasks: int) -> Timed:
-        """Run a playbook of so many tasks that do nothing, on the four hosts."""
+    def play_nothing(self, tasks: int, hosts: str = "all") -> Timed:
+        """Run a playbook of so many tasks that do nothing."""
         playbook = self.folder / "nothing.yml"
         task = {"ansible.builtin.command": "true", "changed_when": False}
-        playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task] * tasks}]))
+        playbook.write_text(json.dumps([{"hosts": hosts, "gather_facts": False, "tasks": [task] * tasks}]))
         return self.play(str(playbook))[1]
 
     def start_vm(self) -> None:
@@ -99,19 +103,23 @@ class Site:
                           if session.get("bgpState") == "Established"})
         return found
 
-    def add_neighbour(self, name: str, limit: Sequence[str]) -> dict[str, Any]:
+    def add_neighbour(self, name: str) -> dict[str, Any]:
         """Add a node while packets flow to a VM; what it took, and what it cost the others."""
         self.lab.add_host(name)
+        if ADDED[name] != "bare":
+            install(self.lab, name)
         others = [host for host in UNDERLAY if host in (*NODES, REFLECTOR, CORE)]
         before = self.sessions(others)
         self.write_inventory([*NODES, name])
         NODES.append(name)
         with self.lab.probe(EXT, VM, rate=1000) as probe:
-            _run, timed = self.play("site.yml", *limit)
+            run, timed = self.play("site.yml", "--limit", f"{name},route_reflectors")
         after = self.sessions(others)
         result = probe.result().directions
+        tasks = count_tasks(run)
+        nothing = self.play_nothing(tasks, f"{name},{REFLECTOR}")
         return {
-            "arguments": " ".join(limit), "wall_s": timed.wall, "cpu_s": timed.cpu,
+            "before": ADDED[name], **vars(timed), "tasks": tasks, "nothing": vars(nothing),
             "sent": sum(each.sent for each in result.values()), "lost": sum(each.lost for each in result.values()),
             "longest_gap_ms": max(each.longest_gap_ms for each in result.values()),
             "probe_spoilt": any(each.is_spoilt for each in result.values()),
@@ -137,20 +145,28 @@ def site() -> Iterator[Site]:
             lab.down()
 
 
-def measure_installation() -> Timed:
-    """Install FRR on all bare hosts at once, by apt alone."""
-    def install(lab: Lab, host: str) -> None:
-        command = "apt-get update -q && apt-get install -qy --no-install-recommends frr"
-        lab.exec(host, ["sh", "-c", f"export DEBIAN_FRONTEND=noninteractive; {command}"], timeout=600)
+def install(lab: Lab, host: str) -> None:
+    """Install FRR on a host, by apt alone."""
+    command = "apt-get update -q && apt-get install -qy --no-install-recommends frr"
+    lab.exec(host, ["sh", "-c", f"export DEBIAN_FRONTEND=noninteractive; {command}"], timeout=600)
 
+
+def measure_installation() -> tuple[Timed, Timed]:
+    """Install FRR on all bare hosts at once, then on one more alone."""
     with site() as bare, ThreadPoolExecutor() as pool:
-        before, began = used_cpu(), time.monotonic()
-        list(pool.map(lambda host: install(bare.lab, host), BARE))
-        return Timed(time.monotonic() - began, used_cpu() - before)
+        one = next(name for name, had in ADDED.items() if had == "bare")
+        bare.lab.add_host(one)
+
+        def install_on(hosts: Sequence[str]) -> Timed:
+            before, load, began = used_cpu(), os.getloadavg()[0], time.monotonic()
+            list(pool.map(lambda host: install(bare.lab, host), hosts))
+            return Timed(time.monotonic() - began, used_cpu() - before, load)
+
+        return install_on(BARE), install_on([one])
 
 
 def count_tasks(run: PlaybookRun) -> int:
-    """Tasks that a run had on each of the four hosts, on average."""
+    """Tasks that a run had on each host, on average."""
     return round(sum(counts["ok"] for counts in run.recap.values()) / len(run.recap))
 
 
@@ -158,7 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=3, help="second runs, of which the median is taken (default 3)")
     options = parser.parse_args()
-    install = measure_installation()
+    installed, installed_on_one = measure_installation()
     with site() as ours:
         _run, first = ours.play("site.yml")
         again = sorted((ours.play("site.yml") for _run in range(options.runs)), key=lambda each: each[1].wall)
@@ -167,32 +183,40 @@ def main() -> None:
         tasks = count_tasks(run)
         nothing = ours.play_nothing(tasks)
         ours.start_vm()
-        added = {name: ours.add_neighbour(name, limit) for name, limit in ADDED.items()}
-    show(first, second, changed, install, nothing, tasks, added)
-
-
-def show(first: Timed, second: Timed, changed: int, install: Timed, nothing: Timed, tasks: int,
-         added: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print and write what was measured."""
-    floors = {"first": install.wall + nothing.wall, "second": nothing.wall}
-    print_table("site.yml on four hosts: seconds", ["", "clock", "processors"], [
-        ["first run", first.wall, first.cpu], ["second run", second.wall, second.cpu],
-        ["apt-get install frr alone, at once", install.wall, install.cpu],
-        [f"{tasks} tasks a host that do nothing", nothing.wall, nothing.cpu]])
-    ratios = {"first": first.wall / floors["first"], "second": second.wall / floors["second"]}
-    print(f"ratios: first run to both floors together {ratios['first']:.2f}, second run to tasks that do nothing "
-          f"{ratios['second']:.2f}; the second run changed {changed}")
-    columns = {"wall_s": "clock", "cpu_s": "processors", "sent": "packets", "lost": "lost",
-               "longest_gap_ms": "longest gap, ms", "sessions_before": "sessions", "sessions_reset": "reset",
-               "arguments": "arguments"}
-    print_table("one neighbour more: seconds", ["", *columns.values()],
-                [[name, *(each[key] for key in columns)] for name, each in added.items()])
-    if any(each["probe_spoilt"] for each in added.values()):
-        print("the probe's own sender was late: gaps may be of its making")
+        added = {name: ours.add_neighbour(name) for name in ADDED}
+    show_runs(first, second, changed, installed, nothing, tasks)
+    show_neighbours(added, installed_on_one)
     print(f"({OTHERS})")
     write_report("bench_site", {
-        "first": vars(first), "second": vars(second), "second_changed": changed, "install": vars(install),
-        "nothing": vars(nothing), "tasks": tasks, "ratios": ratios, "neighbours": added})
+        "first": vars(first), "second": vars(second), "second_changed": changed, "install": vars(installed),
+        "install_on_one": vars(installed_on_one), "nothing": vars(nothing), "tasks": tasks, "neighbours": added})
+
+
+def show_runs(first: Timed, second: Timed, changed: int, installed: Timed, nothing: Timed, tasks: int) -> None:
+    """Print what site.yml took, and its floors."""
+    rows = {"first run": first, "second run": second, "apt-get install frr alone, at once": installed,
+            f"{tasks} tasks a host that do nothing": nothing}
+    print_table("site.yml on four hosts: seconds", ["", "clock", "processors", "load"],
+                [[what, timed.wall, timed.cpu, timed.load] for what, timed in rows.items()])
+    to_both, to_nothing = first.wall / (installed.wall + nothing.wall), second.wall / nothing.wall
+    print(f"ratios: first run to both floors together {to_both:.2f}, second run to tasks that do nothing "
+          f"{to_nothing:.2f}; the second run changed {changed}")
+
+
+def show_neighbours(added: Mapping[str, Mapping[str, Any]], installed: Timed) -> None:
+    """Print what a neighbour more took and cost, and its floors."""
+    columns = {"before": "before", "wall": "clock", "cpu": "processors", "load": "load", "sent": "packets",
+               "lost": "lost", "longest_gap_ms": "longest gap, ms", "sessions_before": "sessions",
+               "sessions_reset": "reset"}
+    print_table("one neighbour more, --limit <node>,route_reflectors: seconds", ["", *columns.values()],
+                [[name, *(each[key] for key in columns)] for name, each in added.items()])
+    print(f"apt-get install frr alone on one host: {installed.wall:.1f} s ({installed.cpu:.1f} s of processors)")
+    for name, each in added.items():
+        floor = each["nothing"]["wall"] + (installed.wall if each["before"] == "bare" else 0)
+        print(f"{name}: {each['wall'] / floor:.2f} times {each['tasks']} tasks on both hosts that do nothing"
+              f"{' and apt-get' if each['before'] == 'bare' else ''} ({floor:.1f} s)")
+    if any(each["probe_spoilt"] for each in added.values()):
+        print("the probe's own sender was late: gaps may be of its making")
 
 
 if __name__ == "__main__":

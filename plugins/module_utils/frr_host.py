@@ -9,11 +9,12 @@ import re
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.facts.system.distribution import Distribution
 
 DAEMONS_FILE = "/etc/frr/daemons"
 SAVED_CONFIG = "/etc/frr/frr.conf"
-SYSTEM_FACTS = ("os_family", "distribution", "distribution_major_version", "distribution_release")
+OS_RELEASE = "/etc/os-release"
+# How packages are named and installed, by os-release's ID and ID_LIKE.
+FAMILIES = {"debian": ("debian", "ubuntu"), "redhat": ("rhel", "fedora", "centos")}
 # What vtysh keeps for itself, such as where it saves, is shown with any daemon's configuration.
 QUESTIONS = ("show version", "show running-config bfdd", "show daemons")
 
@@ -21,7 +22,7 @@ QUESTIONS = ("show version", "show running-config bfdd", "show daemons")
 def read_host(module: AnsibleModule, packages: List[str]) -> Dict[str, Any]:
     """Return what frr_info tells of a host."""
     return {
-        "system": read_system(module),
+        "system": read_system(read_file(OS_RELEASE)),
         "installed": bool(module.get_bin_path("vtysh")),
         "missing_packages": find_missing(module, packages),
         "daemons_file": read_file(DAEMONS_FILE),
@@ -31,10 +32,13 @@ def read_host(module: AnsibleModule, packages: List[str]) -> Dict[str, Any]:
     }
 
 
-def read_system(module: AnsibleModule) -> Dict[str, str]:
-    """Return what the operating system is, in the words of Ansible's facts."""
-    facts = Distribution(module=module).get_distribution_facts()
-    return {key: facts[key] for key in SYSTEM_FACTS if key in facts}
+def read_system(text: str) -> Dict[str, str]:
+    """Return what the operating system is: `id`, `major`, `codename` and `family`, of os-release(5)."""
+    told = dict(re.findall(r"^([A-Z_]+)=[\"']?(.*?)[\"']?$", text, re.MULTILINE))
+    kinship = [told.get("ID", ""), *told.get("ID_LIKE", "").split()]
+    family = next((family for family, names in FAMILIES.items() if any(name in names for name in kinship)), "")
+    return {"id": told.get("ID", ""), "major": told.get("VERSION_ID", "").partition(".")[0],
+            "codename": told.get("VERSION_CODENAME", ""), "family": family}
 
 
 def find_missing(module: AnsibleModule, packages: List[str]) -> List[str]:

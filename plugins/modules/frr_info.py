@@ -36,11 +36,11 @@ EXAMPLES = r"""
 RETURN = r"""
 system:
   description:
-    - The operating system, in the words of Ansible's facts, C(os_family), C(distribution),
-      C(distribution_major_version) and C(distribution_release).
+    - The operating system, as C(/etc/os-release) has it, with C(id), C(major) (of its version), C(codename) and
+      C(family), which is V(debian), V(redhat) or empty.
   returned: always
   type: dict
-  sample: {"os_family": "Debian", "distribution": "Debian", "distribution_major_version": "12"}
+  sample: {"id": "debian", "major": "12", "codename": "bookworm", "family": "debian"}
 installed:
   description: Whether FRR's shell, C(vtysh), is here.
   returned: always

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 
 from frr_site import FILTERS, FRR, PASSWORD, Site, as_set_up, changed, lab, sessions, site
@@ -99,7 +101,7 @@ def test_runs_killed_at_any_moment_are_finished_by_the_next(site: Site) -> None:
         text = FILTERS + "".join(f"ip prefix-list VMC-NODE-{number} permit 10.{part}.0.0/16\n" for part in range(200))
         process = site.start("old,new", "frr_config", {"text": text, "prefix": "VMC-NODE-"})
         time.sleep(random.uniform(0.7, 1.6))
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # its workers too, else they wait for ever
         process.communicate()
         for host in FRR:  # what was started on a host goes on without its controller
             wait_until(

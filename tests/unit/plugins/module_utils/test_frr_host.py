@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_host import (
     read_answers,
+    read_system,
     read_unit,
     turns_forwarding_off,
 )
@@ -62,3 +63,16 @@ def test_the_unit_is_read(shown, active, enabled):
 ])
 def test_a_saved_configuration_that_turns_forwarding_off_is_seen(saved, expected):
     assert turns_forwarding_off(saved) is expected
+
+
+@pytest.mark.parametrize("text, expected", [
+    ('ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n', ("debian", "12", "bookworm", "debian")),
+    ('ID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\n', ("ubuntu", "24", "noble", "debian")),
+    ('ID="almalinux"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n', ("almalinux", "9", "", "redhat")),
+    ('ID="rhel"\nID_LIKE="fedora"\nVERSION_ID="8.10"\n', ("rhel", "8", "", "redhat")),
+    ("ID=arch\n", ("arch", "", "", "")),
+    ("", ("", "", "", "")),
+])
+def test_the_operating_system_is_read(text, expected):
+    told = read_system(text)
+    assert (told["id"], told["major"], told["codename"], told["family"]) == expected
