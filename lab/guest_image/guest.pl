@@ -192,15 +192,18 @@ sub send_stream {
     my ($number, $unsent, $late, $latest) = (0, 0, 0, 0);
     my $first = my $last = read_time();
     write_all($port, "sending\n");
-    my $start = read_clock(MONOTONIC);
+    # One look at the clock per packet: each costs an emulated processor as much as the sending.
+    my ($start, $step) = (read_clock(MONOTONIC), 1e9 / $rate);
+    my $since = read_time() - $start;
     while (1) {
-        my $wait = $start + $number * 1e9 / $rate - read_clock(MONOTONIC);
-        if ($number % 16 == 0) { last if (read_line($port, 0) // '') eq 'stop' }
-        if ($wait > 0) { select undef, undef, undef, $wait / 1e9; next if $wait > 5e7 }
-        my $behind = read_clock(MONOTONIC) - $start - $number * 1e9 / $rate;
+        last if $number % 16 == 0 && (read_line($port, 0) // '') eq 'stop';
+        my $now = read_clock(MONOTONIC);
+        my $behind = $now - $start - $number * $step;
+        if ($behind < 0) { select undef, undef, undef, -$behind / 1e9; $now = read_clock(MONOTONIC) }
+        $behind = $now - $start - $number * $step;
         $latest = $behind if $behind > $latest;
         $late++ if $behind > 1e6;
-        $last = read_time();
+        $last = $now + $since;
         my $packet = pack 'a4NQ>Q>', 'vmlp', $stream, $number, $last;
         $packet .= "\0" x ($size - length $packet) if $size > length $packet;
         defined send $link, $packet, 0, $where or $unsent++;
@@ -241,8 +244,7 @@ sub receive_stream {
 sub open_input { open my $input, '<', $_[0] or return; return $input }
 
 sub serve_power_button {
-    my @inputs;
-    push @inputs, open_input($_) for grep { /event/ } list_folder('/dev/input');
+    my @inputs = @_;
     while (@inputs) {
         my $wanted = '';
         vec($wanted, fileno $_, 1) = 1 for @inputs;
@@ -260,6 +262,16 @@ sub serve_power_button {
 
 $SIG{PIPE} = 'IGNORE';
 if ($ARGV[0] eq 'network') { show_network($ARGV[1]); exit }
-my @services = (\&serve_echo, \&serve_power_button, map { my $path = "/dev/vport0p$_"; -e $path ? sub { serve_port($path) } : () } 1 .. PORTS);
+# Opened before the guest is said to be up: a button that nobody listens to is pressed in vain.
+my @inputs = map { open_input($_) } grep { /event/ } list_folder('/dev/input');
+my @ports;
+my $has_ports = grep { /virtio\d/ } list_folder('/sys/bus/virtio/drivers/virtio_console');
+for (1 .. 100) {    # qemu tells of them one by one
+    @ports = map { s{.*/}{/dev/}r } list_folder('/sys/class/virtio-ports');
+    last if !$has_ports || @ports == PORTS;
+    select undef, undef, undef, 0.05;
+}
+my @services = (\&serve_echo, sub { serve_power_button(@inputs) }, map { my $path = $_; sub { serve_port($path) } } @ports);
 for my $service (@services) { next if fork; eval { $service->() }; print STDERR "vmlab: service ended: $@\n"; exit }
+syswrite STDOUT, "vmlab: ready\n";
 1 while wait > 0;

@@ -51,7 +51,7 @@ def guest_cmdline(record: GuestRecord, mtu: int) -> str:
     """The kernel command line by which the lab's guest configures its network."""
     gateways = ",".join(filter(None, (record.gateway4, record.gateway6)))
     told = f"vm.name={record.vm} vm.addresses={','.join(record.addresses)} vm.gateways={gateways} vm.mtu={mtu}"
-    return f"console=ttyS0 quiet panic=-1 {told}"
+    return f"console=ttyS0 quiet panic=-1 mitigations=off {told}"
 
 
 def qemu_argv(record: GuestRecord, node: str, interface: str, mac: str, mtu: int, incoming: bool) -> list[str]:
