@@ -413,7 +413,8 @@ def main() -> None:
             module.warn(warning)
         module.exit_json(**result)
     except ChangeFailed as error:
-        module.fail_json(msg=str(error), **error.facts)
+        patch = error.facts["diff"]["prepared"].strip("\n")  # Ansible shows no diff of a task that failed
+        module.fail_json(msg=f"{error}\nThe change was:\n{patch}" if patch else str(error), **error.facts)
     except JunosError as error:
         module.fail_json(msg=str(error))
 
