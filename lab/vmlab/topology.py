@@ -17,6 +17,7 @@ from .errors import LabError
 HOST_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 INTERFACE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,15}")
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+UNIT_NAME = re.compile(r"[A-Za-z0-9@_.-]+\.(service|socket|timer)")
 SYSTEMS = ("bookworm", "trixie")
 NETWORK_KEYS = {"kind", "lab_addresses", "mtu"}
 HOST_KEYS = {
@@ -282,6 +283,9 @@ def find_host_problems(name: str, spec: dict[str, Any], networks: dict[str, Any]
     for package in spec.get("packages", ()):
         if not PACKAGE_NAME.fullmatch(str(package)):
             yield f"{place}.packages: {package!r} is no Debian package name"
+    for unit in spec.get("enable", ()):
+        if not UNIT_NAME.fullmatch(str(unit)):
+            yield f"{place}.enable: {unit!r} is no name of a unit, such as systemd-networkd.service"
     for path, placed in spec.get("files", {}).items():
         if not str(path).startswith("/") or ".." in str(path).split("/"):
             yield f"{place}.files: {path!r} must be an absolute path"

@@ -52,6 +52,8 @@ def test_a_good_topology_has_no_problems() -> None:
         ("hosts.b.system", "sid", "hosts.b.system: 'sid' is none of bookworm, trixie"),
         ("hosts.b.colour", "red", "hosts.b.colour: unknown key"),
         ("hosts.b.autostart", "no", "hosts.b.autostart: must be true or false"),
+        ("hosts.b.own_network", 1, "hosts.b.own_network: must be true or false"),
+        ("hosts.b.enable", ["networkd"], "hosts.b.enable: 'networkd' is no name of a unit"),
         ("hosts.b.loopback", ["fd22::1"], "hosts.b.loopback: 'fd22::1': has no prefix length"),
         ("hosts.b.loopback", ["10.20.0.1/32"], "10.20.0.1 is also at hosts.a.interfaces.eth0"),
         ("hosts.b.routes", [{"to": "default"}], "a route has the keys to and via"),
