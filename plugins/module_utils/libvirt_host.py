@@ -1,0 +1,203 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host's libvirt, by its Python binding: reading its domains, and carrying out what was planned for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import traceback
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_domain import (
+    FoundDomain,
+    Wanted,
+    check_wanted,
+    plan_domain,
+    read_xml,
+)
+from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step, diff_of, reasons_of
+from ansible_collections.vmcluster.network.plugins.module_utils.waiting import ask_until
+
+LIBVIRT_IMPORT_ERROR: Optional[str]
+try:
+    import libvirt
+except ImportError:
+    LIBVIRT_IMPORT_ERROR = traceback.format_exc()
+else:
+    LIBVIRT_IMPORT_ERROR = None
+
+ARGUMENT_SPEC: Dict[str, Any] = {
+    "uri": {"type": "str", "default": "qemu:///system"},
+    "stop_timeout": {"type": "int", "default": 60},
+    "domains": {"type": "list", "elements": "dict", "required": True, "options": {
+        "name": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["running", "stopped", "absent"], "default": "running"},
+        "vcpus": {"type": "int"},
+        "memory": {"type": "int"},
+        "machine": {"type": "str"},
+        "accelerator": {"type": "str", "choices": ["auto", "kvm", "qemu"], "default": "auto"},
+        "disks": {"type": "list", "elements": "dict", "options": {
+            "path": {"type": "str", "required": True},
+            "format": {"type": "str", "default": "qcow2"},
+            "bus": {"type": "str", "choices": ["virtio", "scsi", "sata", "ide"], "default": "virtio"},
+            "readonly": {"type": "bool", "default": False},
+        }},
+        "boot": {"type": "dict", "options": {
+            "kernel": {"type": "str", "required": True}, "initrd": {"type": "str"}, "cmdline": {"type": "str"}}},
+        "nics": {"type": "list", "elements": "dict", "options": {
+            "nic": {"type": "int", "default": 0}, "mac": {"type": "str"}, "queues": {"type": "int", "default": 0}}},
+        "autostart": {"type": "bool"},
+        "adopt": {"type": "bool", "default": False},
+    }},
+}
+
+
+class HostError(Exception):
+    """libvirt cannot be reached, or refuses."""
+
+
+def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
+    """Bring domains into the state asked for; return what exit_json (or, with `failed`, fail_json) tells."""
+    wanted, mistakes = check_wanted(params["domains"])
+    if mistakes:
+        return _refuse(mistakes)
+    try:
+        with _connection(params["uri"]) as host:
+            plans, mistakes = _plan(host, wanted)
+            if mistakes:
+                return _refuse(mistakes)
+            failures = [] if check_mode else _apply(host, plans, params["stop_timeout"])
+            found = _read(host, [each.domain.name for each in wanted])
+    except HostError as error:
+        return {"failed": True, "changed": not check_mode, "msg": str(error)}
+    steps = [step for plan in plans.values() for step in plan]
+    answer = {"changed": bool(steps), "actions": reasons_of(steps), "diff": diff_of(steps),
+              "domains": [describe(found[name]) for name in sorted(found)],
+              "restart_needed": _restart_needed(plans, found)}
+    return {**answer, "failed": True, "msg": "; ".join(failures)} if failures else answer
+
+
+def describe(found: FoundDomain) -> Dict[str, Any]:
+    """Return what is told of a domain."""
+    domain = found.domain
+    return {"name": domain.name, "running": found.running, "autostart": bool(domain.autostart), "ours": found.ours,
+            "vcpus": domain.vcpus, "memory": domain.memory, "disks": [disk.path for disk in domain.disks or ()],
+            "interfaces": [nic.interface for nic in domain.nics or ()]}
+
+
+def _refuse(mistakes: Sequence[str]) -> Dict[str, Any]:
+    listed = "\n".join(["nothing was changed; to be put right first:", *(f"- {mistake}" for mistake in mistakes)])
+    return {"failed": True, "changed": False, "msg": listed, "mistakes": list(mistakes)}
+
+
+@contextlib.contextmanager
+def _connection(uri: str) -> Iterator[Any]:
+    """A connection to libvirt; what libvirt raises in the block is a HostError."""
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)  # else it prints beside the module's answer
+    connection = None
+    try:
+        connection = libvirt.open(uri)
+        yield connection
+    except libvirt.libvirtError as error:
+        raise HostError(f"libvirt at {uri}: {error}") from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _find(host: Any, name: str) -> Any:
+    """Return libvirt's domain of a name, None where there is none."""
+    try:
+        return host.lookupByName(name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+
+
+def _read(host: Any, names: Iterable[str]) -> Dict[str, FoundDomain]:
+    found = {}
+    for name in names:
+        domain = _find(host, name)
+        if domain is not None:
+            flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE if domain.isPersistent() else 0
+            autostart = bool(domain.isPersistent() and domain.autostart())
+            found[name] = read_xml(domain.XMLDesc(flags), autostart, bool(domain.isActive()))
+    return found
+
+
+def _plan(host: Any, wanted: Sequence[Wanted]) -> Tuple[Dict[str, Tuple[Step, ...]], List[str]]:
+    found = _read(host, [each.domain.name for each in wanted])
+    plans: Dict[str, Tuple[Step, ...]] = {}
+    mistakes: List[str] = []
+    for each in wanted:
+        steps, wrong = plan_domain(each, found.get(each.domain.name), _accelerator(each.accelerator))
+        plans[each.domain.name] = steps
+        mistakes += wrong
+    return plans, mistakes
+
+
+def _accelerator(asked: str) -> str:
+    if asked != "auto":
+        return asked
+    return "kvm" if os.path.exists("/dev/kvm") else "qemu"
+
+
+def _apply(host: Any, plans: Mapping[str, Sequence[Step]], stop_timeout: int) -> List[str]:
+    """Carry out the plans; one domain's failure does not stop the others. Guests to be stopped are told so together."""
+    stopping = [name for name, steps in plans.items() for step in steps if "stop" in step.commands]
+    for name in stopping:
+        _ask_to_stop(_find(host, name))
+    failures = []
+    for name, steps in plans.items():
+        try:
+            for step in steps:
+                for command in step.commands:
+                    _carry_out(host, name, command, stop_timeout)
+        except libvirt.libvirtError as error:
+            failures.append(f"domain {name}: {error}")
+    return failures
+
+
+def _carry_out(host: Any, name: str, command: str, stop_timeout: int) -> None:
+    verb, _space, rest = command.partition(" ")
+    if verb == "define":
+        host.defineXMLFlags(rest, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        return
+    domain = _find(host, name)
+    if domain is None:
+        return
+    if verb == "stop":
+        _stop(domain, stop_timeout)
+    elif verb == "start":
+        domain.create()
+    elif verb == "autostart":
+        domain.setAutostart(rest == "on")
+    elif verb == "remove" and domain.isPersistent():
+        domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+                             | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
+
+
+def _ask_to_stop(domain: Any) -> None:
+    """Press the guest's power button; a guest that cannot be asked is ended later."""
+    with contextlib.suppress(libvirt.libvirtError):
+        domain.shutdown()
+
+
+def _stop(domain: Any, timeout: int) -> None:
+    """Wait until a guest that was asked to has shut down; one that has not in time is ended."""
+    if ask_until(domain.isActive, lambda active: not active, timeout):
+        with contextlib.suppress(libvirt.libvirtError):  # it may have gone this moment
+            domain.destroy()
+        if domain.isActive():
+            domain.destroy()
+
+
+def _restart_needed(plans: Mapping[str, Sequence[Step]], found: Mapping[str, FoundDomain]) -> List[str]:
+    """Return the domains that ran all the while, and so have what was defined only after their next start."""
+    verbs = {name: {command.partition(" ")[0] for step in steps for command in step.commands}
+             for name, steps in plans.items()}
+    return [name for name, done in sorted(verbs.items())
+            if "define" in done and not done & {"start", "stop"} and name in found and found[name].running]
