@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plan what a node of an IP fabric needs of its kernel to route its VMs, without locking itself out."""
+"""Plan what a node needs of its kernel to route its VMs, without locking itself out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 SYSCTL_FILE = "/etc/sysctl.d/90-vmcluster-ipfabric.conf"
 # Thousands of VMs need as many entries in the neighbour tables (the kernel's defaults: 128, 512, 1024).
 NEIGHBOUR_LIMITS = {"gc_thresh1": 4096, "gc_thresh2": 16384, "gc_thresh3": 32768}
+PROXIES = {"proxy_arp": "ipv4", "proxy_ndp": "ipv6"}
+"""Sysctls of an uplink that answers for VMs, by family."""
 # Ports of a bridge that are a VM's or a container's end; one with the node's own interfaces alone is no hindrance.
 VM_PORTS = ("tun", "veth", "macvtap")
 HEADER = """\
@@ -49,17 +51,18 @@ def read_routers_heard(dump: Sequence[Mapping[str, Any]]) -> Tuple[str, ...]:
     return tuple(dict.fromkeys(way["dev"] for way in ways if way.get("dev")))
 
 
-def sysctl_paths(uplink: str, routers_heard: Sequence[str]) -> Tuple[str, ...]:
-    """Return the sysctls that matter, in the order in which they are set."""
+def sysctl_paths(uplink: str, routers_heard: Sequence[str], proxies: Sequence[str] = ()) -> Tuple[str, ...]:
+    """Return the sysctls that matter, in the order in which they are set. proxies: those of PROXIES that are wanted."""
     listening = dict.fromkeys((uplink, *routers_heard))
     return (
         *(f"net/ipv6/conf/{interface}/accept_ra" for interface in listening),
         "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", f"net/ipv4/conf/{uplink}/rp_filter",
+        *(f"net/{PROXIES[name]}/conf/{uplink}/{name}" for name in proxies),
         *(f"net/{family}/neigh/default/{limit}" for family in ("ipv4", "ipv6") for limit in NEIGHBOUR_LIMITS))
 
 
 def check_host(links: Mapping[str, Link], uplink: str, mtu: int) -> List[str]:
-    """Return why a host cannot be a node of an IP fabric; empty when it can."""
+    """Return why a host cannot be a node that routes its VMs; empty when it can."""
     mistakes = [
         f"bridge {link.bridge} has the VM port {link.name}. An IP fabric has no bridges: move or detach that VM, or "
         "leave this host out of the cluster" for link in links.values() if link.bridge and link.kind in VM_PORTS]

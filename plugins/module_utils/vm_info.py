@@ -64,6 +64,7 @@ def _describe(name: str, found: Found, running: Routes, saved: Routes) -> Dict[s
     return {
         "interface": name, **told, "recorded": bool(record), "exists": link is not None, **_describe_link(link),
         "bridge": record.get("bridge"), "master": link.master if link else None,
+        "on_bridge": link.master == record["bridge"] if record.get("bridge") and link else None,
         "kernel_routes": sorted(found.kernel_routes.get(name, ())) if record.get("routes") else None,
         "neighbors": dict(found.neighbours.get(name, {})),
         "gateway_addresses": sorted(found.addresses.get(name, ())),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fabric_forwarding
-short_description: A host that can be a node of an IP fabric routes
+short_description: A host that can be a node of an IP fabric, or of a routing cluster, routes
 version_added: 0.1.0
 description:
   - Looks at the host's interfaces first. A bridge with a VM's port, an uplink that is missing or takes no VM's packet,
@@ -31,6 +31,14 @@ options:
       - MTU of VM interfaces; the uplink's must not be smaller.
     type: int
     default: 1500
+  proxy_arp:
+    description: Whether the uplink answers ARP requests for addresses that the node routes elsewhere, as to its VMs.
+    type: bool
+    default: false
+  proxy_ndp:
+    description: Whether the uplink answers neighbour solicitations for addresses that it has been given for that.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Predicts, and changes nothing.
@@ -81,6 +89,8 @@ ARGUMENTS: Dict[str, Any] = {
     "reflectors": {"type": "list", "elements": "str", "required": True},
     "uplink": {"type": "str", "default": ""},
     "mtu": {"type": "int", "default": 1500},
+    "proxy_arp": {"type": "bool", "default": False},
+    "proxy_ndp": {"type": "bool", "default": False},
 }
 
 
@@ -95,7 +105,7 @@ def run(options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
         return {"failed": True, "mistakes": mistakes, "changed": False,
                 "msg": f"This host cannot be a node of the cluster, and nothing was changed:\n{listed}"}
     heard = forwarding.read_routers_heard(iproute.read_ip("-6", "route", "show", "table", "all", "proto", "ra"))
-    paths = forwarding.sysctl_paths(uplink, heard)
+    paths = forwarding.sysctl_paths(uplink, heard, [name for name in forwarding.PROXIES if options[name]])
     steps = forwarding.plan_forwarding(read_sysctls(paths), read_file(forwarding.SYSCTL_FILE))
     if not check_mode:
         apply_steps(steps)

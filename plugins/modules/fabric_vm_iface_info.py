@@ -93,6 +93,9 @@ interfaces:
     master:
       description: The bridge that it is a port of, as found.
       type: str
+    on_bridge:
+      description: Whether it is a port of its bridge; null where it is to be on none.
+      type: bool
     kernel_routes:
       description: Prefixes of the kernel's routes to the VM that are ours, as found; null where FRR has the routes.
       type: list

@@ -63,7 +63,7 @@ def _check_switching(place: Place, cluster: Cluster, host: Host) -> None:
             )
         elif network.isolated:
             _check_isolated(place, name, port, host, network.name)
-        elif not port.addresses and name == UPLINK:
+        elif not port.addresses and port.complete and name == UPLINK:
             place.at(f"{name}_addresses").mistake(
                 f"is missing although network {network.name} is not isolated",
                 f"give the node's address with its length, or set networks.{network.name}.isolated: true",
@@ -102,10 +102,14 @@ def _refuse_pools(place: Place, host: Host) -> None:
 def _check_routing(place: Place, cluster: Cluster, host: Host) -> None:
     if host.uplink is None:
         place.at(f"{UPLINK}_port").mistake("is missing", "name the NIC that leads to the provider")
-    elif not host.uplink.addresses:
+    elif not host.uplink.addresses and host.uplink.complete:
         place.at(f"{UPLINK}_addresses").mistake("is missing", "give the node's own address, such as 198.51.100.7/32")
     elif len(host.uplink.nics) > 1:
         place.at(f"{UPLINK}_port").mistake("is a list", "name one NIC: a rented node has no bond")
+    elif cluster.provider is not None and cluster.provider.proxy_ndp and ":" in "".join(host.uplink.nics):
+        place.at(f"{UPLINK}_port").mistake(
+            "is no name, and the provider needs proxy NDP, which is for an interface's name", "give the NIC's name"
+        )
     if host.additional is not None:
         place.at(f"{ADDITIONAL_PORT}_port").mistake("a routing cluster has one network", "leave the port out")
     if not host.pools and host.pools_complete:
@@ -140,6 +144,8 @@ def _check_own_addresses(place: Place, cluster: Cluster, host: Host, taken: dict
             near = gateway.is_link_local or any(gateway in own.network for own in port.addresses)
             if any(own.ip == gateway for own in port.addresses):
                 here.mistake(f"{gateway} is the node's own address", "give the router's")
+            elif not port.complete:
+                continue
             elif not near and not on_link:
                 here.mistake(f"{gateway} is in none of the node's subnets", f"correct it, or {name}_addresses")
             elif all(own.version != gateway.version for own in port.addresses):

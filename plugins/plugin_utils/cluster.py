@@ -134,11 +134,15 @@ class Provider:
 
 @dataclass(frozen=True)
 class Port:
-    """How a node is on a wire: NICs by name, MAC address or PCI path (several are a bond), its addresses, gateways."""
+    """How a node is on a wire: NICs by name, MAC address or PCI path (several are a bond), its addresses, gateways.
+
+    complete: whether all its addresses could be read.
+    """
 
     nics: tuple[str, ...]
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
     gateways: tuple[Address, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True)

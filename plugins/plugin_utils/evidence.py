@@ -11,10 +11,19 @@ from typing import Any
 from ..module_utils.frr_state import is_in_kernel
 from .verify import Cluster, Evidence, Host, Peer, Report
 
-GROUP_OF_ROLE = {"ipfabric": "nodes", "route_reflector": "route_reflectors", "core_gateway": "core_gateways"}
+GROUP_OF_ROLE = {
+    "ipfabric": "nodes",
+    "switching": "nodes",
+    "routing": "nodes",
+    "route_reflector": "route_reflectors",
+    "core_gateway": "core_gateways",
+}
+WITHOUT_BGP = ("switching", "routing")
 
 RESULTS = {
     "found_host": ("sessions", "interfaces", "migrations", "routes", "problems"),
+    "found_node": ("interfaces",),
+    "found_network": ("actions",),
     "found_routes": ("routes",),
     "found_junos": ("sessions", "routes"),
 }
@@ -37,7 +46,8 @@ def _read_host(name: str, roles: Mapping[str, Any], plan: Mapping[str, Any]) -> 
     peers = {peer for role, variables in roles.items() for peer in _read_peers(role, variables)}
     underlay = plan["underlay"][name]
     next_hops = {version: underlay[f"ipv{version}"] for version in (4, 6) if underlay[f"ipv{version}"]}
-    return Host(name, groups, clusters, tuple(sorted(peers, key=lambda peer: (peer.name, peer.address))), next_hops)
+    ordered = tuple(sorted(peers, key=lambda peer: (peer.name, peer.address)))
+    return Host(name, groups, clusters, ordered, next_hops, any(role in WITHOUT_BGP for role in roles))
 
 
 def _read_peers(role: str, variables: Mapping[str, Any]) -> Iterable[Peer]:
@@ -48,6 +58,8 @@ def _read_peers(role: str, variables: Mapping[str, Any]) -> Iterable[Peer]:
 
 
 def _peers_of(role: str, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    if role in WITHOUT_BGP:
+        return []
     if role == "ipfabric":
         return list(variables["ipfabric_reflectors"])
     if role == "core_gateway":

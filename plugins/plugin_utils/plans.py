@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .cluster import CORE_GATEWAYS, NODES, ROUTE_REFLECTORS, Bgp, Cluster, Host, Junos, Model, Pool, Vm
+from .cluster import IPFABRIC, ROUTING, SWITCHING, Bgp, Cluster, Host, Junos, Model, Pool, Vm
+from .plan_nodes import plan_routing, plan_switching
+from .read_switching import vlan_bridge
 
 Plan = dict[str, Any]
 
-ROLE_OF = {NODES: "ipfabric", ROUTE_REFLECTORS: "route_reflector", CORE_GATEWAYS: "core_gateway"}
+LINUX = "linux"
+"""The platform of a node without FRR."""
 
 
 def plan_clusters(model: Model) -> Plan:
@@ -23,10 +26,11 @@ def plan_clusters(model: Model) -> Plan:
     hosts that are ours to configure; underlay: by host, its addresses and group; vms: those asked for.
     Only `<role>_bgp` of hosts holds the password, and `core_gateway_junos` that of a login.
     """
+    without_bgp = {node for cluster in model.clusters.values() if cluster.type != IPFABRIC for node in cluster.nodes}
     return {
         "clusters": {name: describe_cluster(cluster) for name, cluster in model.clusters.items()},
         "hosts": plan_hosts(model),
-        "underlay": {name: _describe_host(host) for name, host in model.hosts.items()},
+        "underlay": {name: _describe_host(host, without_bgp) for name, host in model.hosts.items()},
         "vms": [describe_vm(vm, model.clusters[vm.cluster]) for vm in model.vms],
     }
 
@@ -38,7 +42,7 @@ def plan_hosts(model: Model) -> dict[str, Plan]:
     gateways = _clusters_by_host(model, "core_gateways")
     for cluster in model.clusters.values():
         for node in cluster.nodes:
-            hosts[node] = {"ipfabric": _plan_node(model, cluster, model.hosts[node])}
+            hosts[node] = {cluster.type: _plan_node(model, cluster, model.hosts[node])}
     for name, clusters in reflectors.items():
         if not model.hosts[name].external:
             hosts[name] = {"route_reflector": _plan_reflector(model, clusters, model.hosts[name])}
@@ -57,6 +61,10 @@ def _clusters_by_host(model: Model, key: str) -> dict[str, list[Cluster]]:
 
 
 def _plan_node(model: Model, cluster: Cluster, host: Host) -> Plan:
+    if cluster.type == SWITCHING:
+        return plan_switching(cluster, host)
+    if cluster.type == ROUTING:
+        return plan_routing(cluster, host, _gateway(cluster))
     return {
         **_plan_instance("ipfabric", cluster, host),
         "ipfabric_cluster": _cluster_entry(cluster),
@@ -184,18 +192,18 @@ def _shared_peers(model: Model, clusters: Sequence[Cluster], key: str, host: Hos
 
 
 def describe_cluster(cluster: Cluster) -> Plan:
-    """Return a cluster as plain values, without its password."""
+    """Return a cluster as plain values, without its password. Without BGP there is no `asn` and no `bgp`."""
     settings = _bgp(cluster.bgp)
     del settings["password"]
     return {
         **_cluster_entry(cluster),
         "type": cluster.type,
-        "asn": cluster.asn,
-        "gateway": _gateway(cluster),
+        **({"asn": cluster.asn} if cluster.type == IPFABRIC else {}),
+        "gateway": None if cluster.type == SWITCHING else _gateway(cluster),
         "families": [f"ipv{version}" for version in cluster.versions],
         "pools": [_describe_pool(pool) for pool in cluster.pools],
         "mtu": cluster.mtu,
-        "bgp": settings,
+        **({"bgp": settings} if cluster.type == IPFABRIC else {}),
         "register": {"host": cluster.register.host, "path": cluster.register.path} if cluster.register else None,
         "nodes": list(cluster.nodes),
         "route_reflectors": list(cluster.route_reflectors),
@@ -213,10 +221,10 @@ def _describe_pool(pool: Pool) -> Plan:
     }
 
 
-def _describe_host(host: Host) -> Plan:
+def _describe_host(host: Host, without_bgp: Collection[str]) -> Plan:
     return {
         "group": host.group,
-        "platform": host.platform,
+        "platform": LINUX if host.name in without_bgp else host.platform,
         "router_id": host.router_id,
         "ipv4": str(host.ipv4) if host.ipv4 is not None else None,
         "ipv6": str(host.ipv6) if host.ipv6 is not None else None,
@@ -225,6 +233,7 @@ def _describe_host(host: Host) -> Plan:
 
 def describe_vm(vm: Vm, cluster: Cluster) -> Plan:
     """Return a VM as plain values. asked: by pool, the addresses it asks for; the register gives the others."""
+    network = cluster.network(vm.network)
     asked = {pool.name: str(address) for address in vm.addresses if (pool := cluster.find_pool(address)) is not None}
     return {
         "cluster": vm.cluster,
@@ -238,6 +247,7 @@ def describe_vm(vm: Vm, cluster: Cluster) -> Plan:
         "kind": vm.kind,
         "owner": vm.owner,
         "announcement": vm.announcement,
+        **({"bridge": vlan_bridge(network.bridge, vm.vlan)} if network is not None else {}),
     }
 
 
@@ -247,16 +257,33 @@ def summarize_clusters(model: Model, warnings: Sequence[str] = ()) -> list[str]:
     for cluster in model.clusters.values():
         pools = ", ".join(f"{pool.name} {pool.prefix}" for pool in cluster.pools)
         lines += [
-            f"cluster {cluster.name} ({cluster.type}): AS {cluster.asn}, community {' '.join(cluster.communities)}",
+            f"cluster {cluster.name} ({cluster.type}): {_summarize_way(cluster)}",
             f"  nodes: {_count_names(cluster.nodes)}",
-            f"  route reflectors: {_count_names(cluster.route_reflectors)}",
-            f"  core gateways: {_count_names(cluster.core_gateways)}",
+            *_summarize_bgp(cluster),
             f"  pools: {pools}",
             f"  declared VMs: {len({vm.name for vm in cluster.vms})}",
         ]
     if model.vms:
         lines.append("asked for: " + _count_names([f"{vm.cluster}/{vm.name} on {vm.node}" for vm in model.vms]))
     return lines + [f"warning: {line}" for line in warnings]
+
+
+def _summarize_way(cluster: Cluster) -> str:
+    if cluster.type == IPFABRIC:
+        return f"AS {cluster.asn}, community {' '.join(cluster.communities)}"
+    if cluster.type == ROUTING:
+        return "routes on each node, for addresses that belong to it"
+    said = (f"{each.name} on {each.bridge}{' (isolated)' if each.isolated else ''}" for each in cluster.networks)
+    return "networks " + ", ".join(said)
+
+
+def _summarize_bgp(cluster: Cluster) -> list[str]:
+    if cluster.type != IPFABRIC:
+        return []
+    return [
+        f"  route reflectors: {_count_names(cluster.route_reflectors)}",
+        f"  core gateways: {_count_names(cluster.core_gateways)}",
+    ]
 
 
 def _count_names(names: Sequence[str]) -> str:

@@ -56,7 +56,6 @@ KEYS_OF_TYPE = {
     SWITCHING: "name type networks pools mtu register vms".split(),
     ROUTING: "name type provider gateway mtu register vms".split(),
 }
-BUILT = (IPFABRIC,)
 
 DEFAULT_GATEWAY_IPV6 = "fe80::1"
 DEFAULT_REGISTER_PATH = "/var/lib/vmcluster/leases.sqlite"
@@ -79,7 +78,7 @@ def read_cluster(
     if name:
         place = Place(place.findings, f"cluster {name}", place.key)
     said = value.get("type") if isinstance(value, Mapping) else None
-    kind = said if isinstance(said, str) and said in BUILT else IPFABRIC
+    kind = said if isinstance(said, str) and said in TYPES else IPFABRIC
     others = [key for keys in KEYS_OF_TYPE.values() for key in keys if key not in KEYS_OF_TYPE[kind]]
     fields = read_mapping(place, value, KEYS_OF_TYPE[kind], refused=dict.fromkeys((*_BRIDGE_KEYS, *others)))
     if fields is None:
@@ -95,7 +94,7 @@ def read_cluster(
     cluster = Cluster(
         name=name,
         where=place.where,
-        type=said if said in TYPES else IPFABRIC,
+        type=kind,
         asn=asn,
         communities=read_communities(place.at("community"), fields.get("community"), asn),
         gateway=_read_gateway(place.at("gateway"), fields.get("gateway", {}), name, versions),
@@ -213,11 +212,9 @@ def _refuse_bridges(place: Place, fields: Mapping[str, object], kind: str) -> No
 
 def _read_type(place: Place, value: object) -> None:
     if value is None:
-        place.mistake("is missing", "write type: ipfabric")
+        place.mistake("is missing", "write type: ipfabric, or switching or routing")
         return
-    kind = read_choice(place, value, TYPES)
-    if kind is not None and kind not in BUILT:
-        place.mistake(f"{kind} is not built yet", "ipfabric is the one type that this release sets up")
+    read_choice(place, value, TYPES)
 
 
 def _read_pools(place: Place, value: object) -> tuple[tuple[Pool, ...], bool]:

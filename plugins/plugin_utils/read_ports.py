@@ -32,10 +32,12 @@ def read_port(place: Place, name: str, variables: Mapping[str, object]) -> Port 
         return None
     if "port" not in given:
         place.at(keys["port"]).mistake("is missing", "name the NIC: by name, MAC address or PCI path")
+    addresses = _read_own_addresses(place.at(keys["addresses"]), given.get("addresses", []))
     return Port(
         nics=_read_nics(place.at(keys["port"]), given["port"]) if "port" in given else (),
-        addresses=_read_own_addresses(place.at(keys["addresses"]), given.get("addresses", [])),
+        addresses=tuple(address for address in addresses if address is not None),
         gateways=read_addresses(place.at(keys["gateways"]), given.get("gateways", [])),
+        complete=None not in addresses,
     )
 
 
@@ -62,13 +64,12 @@ def _read_nics(place: Place, value: object) -> tuple[str, ...]:
     return tuple(nic for nic in nics if nic)
 
 
-def _read_own_addresses(place: Place, value: object) -> tuple[IPv4Interface | IPv6Interface, ...]:
-    found = []
-    for index, element in enumerate(read_list(place, value) or []):
-        address = _read_own_address(place.item(index), element)
-        if address is not None:
-            found.append(address)
-    return tuple(found)
+def _read_own_addresses(place: Place, value: object) -> list[IPv4Interface | IPv6Interface | None]:
+    """Return the addresses of a list, None for each that is none, and for a list that is none."""
+    elements = read_list(place, value)
+    if elements is None:
+        return [None]
+    return [_read_own_address(place.item(index), element) for index, element in enumerate(elements)]
 
 
 def _read_own_address(place: Place, value: object) -> IPv4Interface | IPv6Interface | None:

@@ -25,13 +25,17 @@ class Peer:
 
 @dataclass(frozen=True)
 class Host:
-    """A host of the plan: roles, sessions, and by family the address that routes to its VMs have as next hop."""
+    """A host of the plan: roles, sessions, and by family the address that routes to its VMs have as next hop.
+
+    own_network: whether its own network is planned too.
+    """
 
     name: str
     roles: frozenset[str]
     clusters: frozenset[str]
     peers: tuple[Peer, ...] = ()
     next_hops: Mapping[int, str] = field(default_factory=dict)
+    own_network: bool = False
 
     @property
     def cluster(self) -> str:
@@ -92,7 +96,8 @@ class Report:
 
 
 Evidence = Mapping[str, Mapping[str, Any]]
-"""By host: `sessions`, `routes`, `interfaces`, `leases` of the info modules, absent when not asked; `problems`: by one
+"""By host: `sessions`, `routes`, `interfaces`, `leases` of the info modules, absent when not asked; `actions`: what
+host_network would change; `problems`: by one
 of these, why the host could not tell it."""
 
 
@@ -113,6 +118,7 @@ def verify_cluster(
         *_unfinished_migrations(by_host.values(), evidence),
         *_missing_evidence((host for host in by_host.values() if asked is None or host.name in asked), evidence),
         *_session_differences(by_host.values(), evidence),
+        *_network_differences(by_host.values(), evidence),
         *_interface_differences(by_host.values(), evidence),
         *_twice_attached(vms),
         *_undeclared(vms, by_cluster.values(), by_host.values(), evidence),
@@ -179,6 +185,36 @@ def _session_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[
                 )
 
 
+def _network_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
+    """Tell where a node's own network is not as planned; `actions` are what host_network would do."""
+    for host in hosts:
+        found = evidence.get(host.name)
+        if not host.own_network or not found:
+            continue
+        if "actions" not in found:
+            yield Difference(host.name, "could not tell whether its network is as planned", "see above; run site.yml")
+        for action in found.get("actions", ()):
+            yield Difference(host.name, f"its network is not as planned: {action}", "run site.yml")
+
+
+def _link_differences(host: Host, found: Mapping[str, Any], about: tuple[str, str]) -> Iterator[Difference]:
+    """Tell what an interface lacks where FRR has no part in it: its bridge, the kernel's routes."""
+    if found.get("on_bridge") is False:
+        where = f"on {found['master']}" if found.get("master") else "on no bridge"
+        yield Difference(
+            host.name,
+            f"interface {found['interface']} of VM {found['vm']} is {where}, not on {found['bridge']}",
+            "run site.yml, or attach_vm for it again",
+            about,
+        )
+    if found.get("kernel_routes") is not None:
+        wanted = {host_prefix(address) for address in (*found["addresses"], *found["prefixes"])}
+        for prefix in sorted(wanted - {host_prefix(prefix) for prefix in found["kernel_routes"]}):
+            yield Difference(
+                host.name, f"has no route to {prefix} of VM {found['vm']}", "run attach_vm for it again", about
+            )
+
+
 def _interface_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
     for host in hosts:
         for found in evidence.get(host.name, {}).get("interfaces", ()):
@@ -197,6 +233,8 @@ def _interface_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterato
                     "run attach_vm for it again, or detach_vm",
                     about,
                 )
+            else:
+                yield from _link_differences(host, found, about)
 
 
 def _say_once(*differences: Difference) -> tuple[Difference, ...]:

@@ -44,13 +44,14 @@ def passed_on(role):
 
 @pytest.fixture(scope="module")
 def plans(run_ansible, tmp_path_factory):
-    """The plan of every host of two inventories: FRR alone, and with Junos gateways."""
+    """The plan of every host of inventories of all kinds; a host of the same name has the plans of all of them."""
     folder = tmp_path_factory.mktemp("plan")
     playbook, answer, found = folder / "plan.yml", folder / "plan.json", {}
     playbook.write_text(PLAYBOOK.format(answer=answer), encoding="utf-8")
-    for inventory in ("lab", "ipfabric_juniper"):
+    for inventory in ("lab", "ipfabric_juniper", "switching_public", "routing_rented"):
         run_ansible("ansible-playbook", "-i", f"inventories/{inventory}", str(playbook))
-        found.update(json.loads(answer.read_text(encoding="utf-8")))
+        for host, plan in json.loads(answer.read_text(encoding="utf-8")).items():
+            found.setdefault(host, {}).update(plan)
     return found
 
 

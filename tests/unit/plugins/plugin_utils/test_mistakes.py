@@ -12,17 +12,21 @@ from ansible_collections.vmcluster.network.plugins.plugin_utils.inventory import
 from ansible_collections.vmcluster.network.plugins.plugin_utils.values import Unreadable
 
 MISTAKES = Path(__file__).parents[2] / "mistakes"
-RIGHT = yaml.safe_load((MISTAKES / "right_inventory.yaml").read_text(encoding="utf-8"))
+RIGHTS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(MISTAKES.glob("*.yaml"))}
 CASES = [
-    pytest.param(case, id=f"{path.stem}: {case['sentence']}")
+    pytest.param({"file": path.stem, **case}, id=f"{path.stem}: {case['sentence']}")
     for path in sorted(MISTAKES.glob("*.yml"))
     for case in yaml.safe_load(path.read_text(encoding="utf-8"))
 ]
 
 
 def changed_inventory(case):
-    """Return the right inventory with a case's changes; a path is like `alpha.pools[0].prefix`."""
-    inventory = copy.deepcopy(RIGHT)
+    """Return the right inventory with a case's changes; a path is like `alpha.pools[0].prefix`.
+
+    The cases of switching.yml and routing.yml are about inventories of their own.
+    """
+    right = f"right_{case.get('file')}"
+    inventory = copy.deepcopy(RIGHTS[right if right in RIGHTS else "right_inventory"])
     for path, value in case.get("change", {}).items():
         parent, key = find_parent(inventory, path)
         parent[key] = read_value(value)
@@ -57,6 +61,13 @@ def test_the_right_inventory_has_no_mistakes():
     checked = check_case({})
     assert (checked.mistakes, checked.warnings) == ((), ())
     assert set(checked.model.clusters) == {"alpha", "beta"}
+
+
+@pytest.mark.parametrize("kind", ["switching", "routing"])
+def test_the_right_inventory_of_each_other_type_has_no_mistakes(kind):
+    checked = check_case({"file": kind})
+    assert (checked.mistakes, checked.warnings) == ((), ())
+    assert [cluster.type for cluster in checked.model.clusters.values()] == [kind]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,0 +1,99 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What nodes of switching and routing clusters have to be, as variables of their roles: docs/design.md, "Switching and
+routing clusters"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .check_nodes import PORT_OF
+from .cluster import DEFAULT_MTU, Cluster, Host, Port, SwitchedNetwork
+from .read_ports import ADDITIONAL_PORT, UPLINK
+from .read_switching import vlan_bridge
+
+Plan = dict[str, Any]
+
+
+def plan_switching(cluster: Cluster, host: Host) -> Plan:
+    """Return the variables of role switching for a node."""
+    ports = {UPLINK: host.uplink, ADDITIONAL_PORT: host.additional}
+    interfaces: list[Plan] = []
+    for network in cluster.networks:
+        port = ports[PORT_OF[network.name]]
+        if port is not None:
+            interfaces += _network_interfaces(network, port, cluster.mtu)
+    _add_nameservers(interfaces, host)
+    silent = [each["name"] for each in interfaces if each["kind"] == "bridge" and not each.get("addresses")]
+    return {
+        "switching_interfaces": interfaces,
+        "switching_sysctls": {key: value for name in silent for key, value in _isolation(name).items()},
+        "switching_mtu": cluster.mtu,
+    }
+
+
+def _network_interfaces(network: SwitchedNetwork, port: Port, mtu: int) -> list[Plan]:
+    """Return the interfaces of a network: port or bond, the network's bridge, and those of each VLAN of VMs."""
+    sized = {"mtu": mtu} if mtu > DEFAULT_MTU else {}
+    wire = port.nics[0]
+    interfaces: list[Plan] = [{"name": nic, "kind": "port", **sized} for nic in port.nics]
+    if len(port.nics) > 1:
+        wire = f"{network.bridge}b"
+        interfaces.append({"name": wire, "kind": "bond", "ports": list(port.nics), "mode": network.bond_mode, **sized})
+    for vlan in (network.vlan, *network.vlans):
+        lower = f"{network.bridge}t{vlan}" if vlan else wire
+        if vlan:
+            interfaces.append({"name": lower, "kind": "vlan", "link": wire, "id": vlan, **sized})
+        own = vlan == network.vlan
+        bridge = network.bridge if own else vlan_bridge(network.bridge, vlan)
+        described = {"name": bridge, "kind": "bridge", "ports": [lower], **sized}
+        interfaces.append({**described, **(_own(port) if own and port.addresses else {"link_local": False})})
+    return interfaces
+
+
+def _own(port: Port, on_link: bool = False) -> Plan:
+    """Return a node's own addresses and default routes on an interface."""
+    routes = [
+        {"to": "default", "via": str(gateway), **({"on_link": True} if on_link and _is_far(port, gateway) else {})}
+        for gateway in port.gateways
+    ]
+    return {"addresses": [str(address) for address in port.addresses], "routes": routes}
+
+
+def _is_far(port: Port, gateway: Any) -> bool:
+    return not gateway.is_link_local and not any(gateway in address.network for address in port.addresses)
+
+
+def _add_nameservers(interfaces: Iterable[Plan], host: Host) -> None:
+    """Give the name servers to the first interface with an address of the node."""
+    first = next((each for each in interfaces if each.get("addresses")), None)
+    if first is not None and host.nameservers:
+        first["nameservers"] = [str(address) for address in host.nameservers]
+
+
+def _isolation(bridge: str) -> dict[str, str]:
+    """Return sysctls by which a node without an address on a bridge says and takes nothing there.
+
+    Without arp_ignore 8 it would answer for the addresses of its other interfaces, and take packets to them.
+    """
+    return {f"net.ipv4.conf.{bridge}.arp_ignore": "8", f"net.ipv4.conf.{bridge}.rp_filter": "1"}
+
+
+def plan_routing(cluster: Cluster, host: Host, gateway: Plan) -> Plan:
+    """Return the variables of role routing for a node. gateway: that of its VMs."""
+    provider = cluster.provider
+    assert provider is not None and host.uplink is not None
+    sized = {"mtu": provider.mtu} if provider.mtu != DEFAULT_MTU else {}
+    interfaces: list[Plan] = [
+        {"name": host.uplink.nics[0], "kind": "port", **sized, **_own(host.uplink, provider.on_link)}
+    ]
+    _add_nameservers(interfaces, host)
+    return {
+        "routing_interfaces": interfaces,
+        "routing_gateway": gateway,
+        "routing_mtu": cluster.mtu,
+        "routing_proxy_arp": provider.proxy_arp,
+        "routing_proxy_ndp": host.uplink.nics[0] if provider.proxy_ndp else "",
+    }

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A switching cluster's three cases, one after the other on the same two nodes: public, two networks, isolated.
+
+The kernel, guests and the router of lab/topologies/switching.yml are asked. node1 has systemd-networkd, node2 ifupdown.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vmlab import Lab
+from vmlab.cluster import Cluster
+from vmlab.enter import command_prefix
+from vmlab.state import CHECKOUT
+from vmlab.stories import unique_lab_name, wait_until
+
+pytestmark = pytest.mark.lab
+
+HOSTS = Path(__file__).parent / "switching_hosts.yml"
+OUTSIDE4, OUTSIDE6 = "192.0.2.1", "2001:db8:ffff::1"
+LISTENER = "import socket; s=socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 9999)); s.settimeout(3); s.recv(9)"
+KNOCK = "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'hello', ('{}', 9999))"
+
+
+def inventory(name: str) -> tuple[Path, Path]:
+    return CHECKOUT / "inventories" / name, HOSTS
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    lab = Lab.up(CHECKOUT / "lab" / "topologies" / "switching.yml", unique_lab_name("switching"))
+    yield lab
+    lab.down()
+
+
+def cluster(lab: Lab, name: str) -> Cluster:
+    return Cluster(lab, *inventory(f"switching_{name}"))
+
+
+def start_guest(lab: Lab, node: str, name: str, nic: int = 0, **options: Any) -> list[str]:
+    """Start a VM as its hypervisor would; its addresses."""
+    record = Cluster(lab).records(node)[f"{name}#{nic}" if nic else name]
+    lengths = [f"{address}/{64 if ':' in address else 24}" for address in record["addresses"]]
+    lab.guest_add(node, f"{name}-nic{nic}" if nic else name, addresses=lengths, mac=record["mac"],
+                  interface=record["interface"], **options)
+    return list(record["addresses"])
+
+
+def links(lab: Lab, host: str) -> dict[str, dict[str, Any]]:
+    return {link["ifname"]: link for link in json.loads(lab.exec(host, ["ip", "-j", "-d", "addr"]).stdout)}
+
+
+def addresses(link: dict[str, Any]) -> set[str]:
+    return {each["local"] for each in link["addr_info"]}
+
+
+def hears(lab: Lab, host: str, sender: str, address: str) -> bool:
+    """Whether datagrams from sender to an address arrive at a program on host, within three seconds."""
+    argv = [*command_prefix(lab.state, host), "python3", "-c", LISTENER]
+    listener = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
+    while listener.poll() is None:
+        lab.exec(sender, ["python3", "-c", KNOCK.format(address)], check=False)
+    return listener.returncode == 0
+
+
+def resolves(lab: Lab, host: str, address: str, device: str) -> bool:
+    """Whether anybody answers when host asks the wire for an address (ARP, neighbour solicitation)."""
+    lab.exec(host, ["ip", "neigh", "flush", "to", address, "dev", device], check=False)
+    lab.exec(host, ["ping", "-n", "-c1", "-W1", "-I", device, address], check=False)
+    shown = lab.exec(host, ["ip", "-j", "neigh", "show", "to", address, "dev", device]).stdout
+    return any("lladdr" in entry for entry in json.loads(shown or "[]"))
+
+
+def test_check_mode_on_bare_nodes_predicts_bridges_and_changes_nothing(lab: Lab) -> None:
+    before = {node: links(lab, node) for node in ("node1", "node2")}
+    run = cluster(lab, "two_networks").play("site.yml", "--check", "--diff")
+    assert all(run.recap[node]["changed"] >= 2 for node in before), run.output
+    assert "05-vmcluster-br0.network" in run.output and "interfaces.d/vmcluster" in run.output
+    assert "web1_net1" in run.output
+    for node, there in before.items():
+        assert links(lab, node).keys() == there.keys()
+        assert addresses(links(lab, node)["eth0"]) == addresses(there["eth0"])
+
+
+def test_public_node_and_vms_are_on_one_bridge_and_a_second_run_changes_nothing(lab: Lab, tmp_path: Path) -> None:
+    public = cluster(lab, "public")
+    public.play("site.yml")
+    for node, own in (("node1", "203.0.113.11"), ("node2", "203.0.113.12")):
+        found = links(lab, node)
+        assert own in addresses(found["br0"]) and not addresses(found["eth0"])
+        assert found["br0"]["address"] == found["eth0"]["address"]
+        assert public.answers("router", own) and public.answers(node, OUTSIDE4) and public.answers(node, OUTSIDE6)
+    public.attach({"name": "web1", "node": "node1"}, {"name": "web2", "node": "node2", "kind": "veth"})
+    ways = {"gateway4": "203.0.113.1", "gateway6": "2001:db8:1::1"}
+    web1 = start_guest(lab, "node1", "web1", **ways)
+    web2 = start_guest(lab, "node2", "web2", **ways)
+    public.wait_for_answer("router", (*web1, *web2))
+    for target in (OUTSIDE4, OUTSIDE6, *web2, "203.0.113.11"):
+        assert public.answers("web1", target)
+    assert public.play("site.yml").changed == 0
+    report = public.verify(tmp_path / "report.json")
+    assert report["agrees"], report["output"]
+
+
+def test_vm_is_on_its_bridge_again_after_a_reboot_and_so_is_the_node(lab: Lab) -> None:
+    public = cluster(lab, "public")
+    for node in ("node1", "node2"):
+        lab.reboot(node)
+    for target in ("203.0.113.11", "203.0.113.12", "203.0.113.100", "2001:db8:1::1001"):
+        wait_until(lambda target=target: public.answers("router", target), 30, f"{target} answers after the reboot")
+
+
+def test_vm_that_was_taken_off_its_bridge_is_told_of_and_put_back(lab: Lab, tmp_path: Path) -> None:
+    public = cluster(lab, "public")
+    lab.exec("node1", ["ip", "link", "set", "web1_net0", "nomaster"])
+    assert not public.answers("router", "203.0.113.100")
+    report = public.verify(tmp_path / "report.json")
+    assert ["interface web1_net0 of VM web1 is on no bridge, not on br0"] == [
+        each["what"] for each in report["differences"]]
+    public.play("site.yml", "--tags", "always,switching", "--limit", "node1")
+    wait_until(lambda: public.answers("router", "203.0.113.100"), 5, "web1 answers again")
+
+
+def test_a_changed_network_of_a_node_is_a_difference(lab: Lab, tmp_path: Path) -> None:
+    public = cluster(lab, "public")
+    lab.exec("node2", ["ip", "route", "del", "default", "via", "203.0.113.1"])
+    found = public.verify(tmp_path / "report.json")["differences"]
+    assert found and all(each["host"] == "node2" and "its network is not as planned" in each["what"] for each in found)
+
+
+def test_detached_vms_leave_nothing_behind(lab: Lab, tmp_path: Path) -> None:
+    public = cluster(lab, "public")
+    for guest in ("web1", "web2"):
+        lab.guest_del(guest)
+    public.detach("web1", "web2")
+    for node in ("node1", "node2"):
+        assert not [name for name in links(lab, node) if "_net" in name or "_vm" in name]
+        assert public.records(node) == {}
+    assert public.leases("node1") == []
+
+
+def test_two_networks_vms_are_in_one_or_both_and_the_node_in_the_main_one_alone(lab: Lab, tmp_path: Path) -> None:
+    projects = cluster(lab, "two_networks")
+    projects.play("site.yml")  # also mends what was taken away above
+    start_guest(lab, "node1", "web1", gateway4="203.0.113.1")
+    start_guest(lab, "node1", "web1", nic=1)
+    (db1,) = start_guest(lab, "node2", "db1")
+    projects.wait_for_answer("router", ["203.0.113.100"])
+    assert projects.answers("web1-nic1", db1)
+    assert not projects.answers("web1", db1)
+    assert not projects.answers("node1", db1) and not addresses(links(lab, "node1")["br1"])
+    assert projects.play("site.yml").changed == 0
+    report = projects.verify(tmp_path / "report.json")
+    assert report["agrees"], report["output"]
+    for guest in ("web1", "web1-nic1", "db1"):
+        lab.guest_del(guest)
+    projects.play("detach_vm.yml", extra={"vms": [{"name": "web1"}, {"name": "web1", "nic": 1}, {"name": "db1"}]})
+
+
+def test_isolated_vms_are_reached_and_the_node_is_not(lab: Lab, tmp_path: Path) -> None:
+    isolated = cluster(lab, "isolated")
+    # Before, the node is reached on the public side: the questions below can be answered with yes.
+    assert resolves(lab, "router", "203.0.113.11", "eth0")
+    isolated.play("site.yml")
+    bridge = links(lab, "node1")["br0"]
+    isolated.attach({"name": "gate", "node": "node1"})
+    # The router may know the address by another guest's MAC until it asks again.
+    gate = start_guest(lab, "node1", "gate", gateway4="203.0.113.1", gateway6="2001:db8:1::1")
+    isolated.wait_for_answer("router", gate)
+    assert not addresses(bridge) and "br1" not in links(lab, "node1")
+    for address in ("203.0.113.11", "10.20.0.11", "2001:db8:1::11", link_local(bridge["address"])):
+        assert not resolves(lab, "router", address, "eth0"), address
+    assert isolated.play("site.yml").changed == 0
+    report = isolated.verify(tmp_path / "report.json")
+    assert report["agrees"], report["output"]
+
+
+def link_local(mac: str) -> str:
+    """The address that IPv6 makes of a MAC address (RFC 4291, appendix A)."""
+    octets = [int(part, 16) for part in mac.split(":")]
+    interface = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
+    return str(ipaddress.IPv6Address(bytes([0xFE, 0x80, *[0] * 6]) + interface))
+
+
+def test_frames_to_the_isolated_bridges_own_mac_reach_no_program_on_the_node(lab: Lab) -> None:
+    mac = links(lab, "node1")["br0"]["address"]
+    lab.exec("router", ["ip", "route", "replace", "10.20.0.11", "dev", "eth0"])
+    lab.exec("router", ["ip", "neigh", "replace", "10.20.0.11", "lladdr", mac, "dev", "eth0"])
+    assert hears(lab, "node1", "node2", "10.20.0.11")
+    assert not hears(lab, "node1", "router", "10.20.0.11")
+
+
+def test_isolation_holds_after_a_reboot(lab: Lab) -> None:
+    isolated = cluster(lab, "isolated")
+    lab.reboot("node1")
+    wait_until(lambda: isolated.answers("router", "203.0.113.100"), 30, "the VM answers after the reboot")
+    assert hears(lab, "node1", "node2", "10.20.0.11")
+    assert not hears(lab, "node1", "router", "10.20.0.11")
+    assert not resolves(lab, "router", "203.0.113.11", "eth0")
