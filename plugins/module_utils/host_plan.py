@@ -141,6 +141,7 @@ def _read_interface(said: Mapping[str, Any], nics: Mapping[str, Nic], mistakes: 
     if kind == "port":
         name = _port_name(name, nics, mistakes)
     ports = tuple(_port_name(port, nics, mistakes) for port in said.get("ports") or ())
+    link = _port_name(said["link"], nics, mistakes) if said.get("link") else ""
     place = f"interface {said['name']}"
     addresses = tuple(_read_address(place, each, mistakes) for each in said.get("addresses") or ())
     routes = [_read_route(place, each, mistakes) for each in said.get("routes") or ()]
@@ -150,7 +151,7 @@ def _read_interface(said: Mapping[str, Any], nics: Mapping[str, Nic], mistakes: 
     for server in said.get("nameservers") or ():
         _check_address(f"{place}: nameservers", server, mistakes)
     return Interface(
-        name=name, kind=kind, ports=ports, link=said.get("link") or "", id=said.get("id") or 0,
+        name=name, kind=kind, ports=ports, link=link, id=said.get("id") or 0,
         mode=said.get("mode") or "active-backup", mac=mac, mtu=said.get("mtu"), addresses=addresses,
         dhcp4=bool(said.get("dhcp4")), routes=tuple(route for route in routes if route is not None),
         nameservers=tuple(said.get("nameservers") or ()), accept_ra=bool(said.get("accept_ra")),
