@@ -38,10 +38,13 @@ def _network_interfaces(network: SwitchedNetwork, port: Port, mtu: int) -> list[
     """Return the interfaces of a network: port or bond, the network's bridge, and those of each VLAN of VMs."""
     sized = {"mtu": mtu} if mtu > DEFAULT_MTU else {}
     wire = port.nics[0]
-    interfaces: list[Plan] = [{"name": nic, "kind": "port", **sized} for nic in port.nics]
+    # What only carries VLANs is as silent as a bridge without an address.
+    silent: Plan = {"link_local": False} if network.vlan and len(port.nics) == 1 else {}
+    interfaces: list[Plan] = [{"name": nic, "kind": "port", **sized, **silent} for nic in port.nics]
     if len(port.nics) > 1:
         wire = f"{network.bridge}b"
-        interfaces.append({"name": wire, "kind": "bond", "ports": list(port.nics), "mode": network.bond_mode, **sized})
+        bond = {"name": wire, "kind": "bond", "ports": list(port.nics), "mode": network.bond_mode, **sized}
+        interfaces.append({**bond, **({"link_local": False} if network.vlan else {})})
     for vlan in (network.vlan, *network.vlans):
         lower = f"{network.bridge}t{vlan}" if vlan else wire
         if vlan:
