@@ -81,6 +81,7 @@ sub read_network_config {
     for my $nic (values %{ $top->{ethernets} }) {
         my $name = find_interface(lc $nic->{match}{macaddress}) or next;
         my @routes = map { [ $_->{to}, $_->{via} ] } @{ $nic->{routes} // [] };
+        push @routes, [ 'default', $nic->{gateway6} ] if $nic->{gateway6};
         push @nics, { name => $name, mtu => $nic->{mtu}, addresses => $nic->{addresses} // [], routes => \@routes };
     }
     return @nics;
