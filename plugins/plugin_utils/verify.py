@@ -372,7 +372,8 @@ def _compare_route(
         )
         return
     wanted = node.next_hops[ipaddress.ip_network(prefix).version]
-    if wanted != route["next_hop"]:
+    # Of a prefix that is routed through a VM, the VM's address is the next hop.
+    if route["next_hop"] not in {wanted, *(each.partition("/")[0] for each in vm.prefixes if each != prefix)}:
         yield Difference(
             host.name,
             f"routes {prefix} of VM {vm.name} to {route['next_hop']}, not to {vm.node} ({wanted})",
