@@ -97,9 +97,8 @@ def test_public_node_and_vms_are_on_one_bridge_and_a_second_run_changes_nothing(
         assert found["br0"]["address"] == found["eth0"]["address"]
         assert public.answers("router", own) and public.answers(node, OUTSIDE4) and public.answers(node, OUTSIDE6)
     public.attach({"name": "web1", "node": "node1"}, {"name": "web2", "node": "node2", "kind": "veth"})
-    ways = {"gateway4": "203.0.113.1", "gateway6": "2001:db8:1::1"}
-    web1 = start_guest(lab, "node1", "web1", **ways)
-    web2 = start_guest(lab, "node2", "web2", **ways)
+    web1 = start_guest(lab, "node1", "web1", gateway4="203.0.113.1", gateway6="2001:db8:1::1")
+    web2 = start_guest(lab, "node2", "web2", gateway4="203.0.113.1", gateway6="2001:db8:1::1")
     public.wait_for_answer("router", (*web1, *web2))
     for target in (OUTSIDE4, OUTSIDE6, *web2, "203.0.113.11"):
         assert public.answers("web1", target)
@@ -112,8 +111,7 @@ def test_vm_is_on_its_bridge_again_after_a_reboot_and_so_is_the_node(lab: Lab) -
     public = cluster(lab, "public")
     for node in ("node1", "node2"):
         lab.reboot(node)
-    for target in ("203.0.113.11", "203.0.113.12", "203.0.113.100", "2001:db8:1::1001"):
-        wait_until(lambda target=target: public.answers("router", target), 30, f"{target} answers after the reboot")
+    public.wait_for_answer("router", ["203.0.113.11", "203.0.113.12", "203.0.113.100", "2001:db8:1::1001"], 30)
 
 
 def test_vm_that_was_taken_off_its_bridge_is_told_of_and_put_back(lab: Lab, tmp_path: Path) -> None:
