@@ -227,8 +227,6 @@ def _add_arrival(part: Entry, migration: Migration) -> None:
     part["standby"] += [{**vm, "announcement": "standby"}] if migration.fresh else []
     part["announced"].append({**vm, "announcement": "announced"})
     part["prefixes"] += [str(ipaddress.ip_network(each)) for each in (*interface["addresses"], *interface["prefixes"])]
-    # A prefix that is routed through a VM has the VM's address as next hop, which its own route resolves.
-    part["next_hops"] += interface["addresses"] if interface["prefixes"] else []
     part["vms"].append({"cluster": migration.cluster, "name": migration.name, "nic": migration.nic})
 
 

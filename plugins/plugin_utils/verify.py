@@ -372,8 +372,7 @@ def _compare_route(
         )
         return
     wanted = node.next_hops[ipaddress.ip_network(prefix).version]
-    # Of a prefix that is routed through a VM, the VM's address is the next hop.
-    if route["next_hop"] not in {wanted, *(each.partition("/")[0] for each in vm.prefixes if each != prefix)}:
+    if wanted != route["next_hop"]:
         yield Difference(
             host.name,
             f"routes {prefix} of VM {vm.name} to {route['next_hop']}, not to {vm.node} ({wanted})",

@@ -246,13 +246,13 @@ def test_of_a_vm_whose_migration_is_not_finished_only_that_is_told():
     ]
 
 
-def test_a_prefix_that_is_routed_through_a_vm_leads_to_the_vm():
+def test_a_prefix_that_is_routed_through_a_vm_leads_to_its_node():
     evidence = agreeing()
     evidence["node1"]["interfaces"][0]["prefixes"] = ["203.0.113.64/28"]
     for name in ("rr1", "core"):
-        evidence[name]["routes"].append(route("203.0.113.64/28", "203.0.113.10"))
+        evidence[name]["routes"].append(route("203.0.113.64/28", "10.20.0.11"))
     assert differences(evidence) == []
-    evidence["core"]["routes"][-1]["next_hop"] = "203.0.113.11"
+    evidence["core"]["routes"][-1]["next_hop"] = "203.0.113.10"
     assert differences(evidence) == [
-        ("core", "routes 203.0.113.64/28 of VM web1 to 203.0.113.11, not to node1 (10.20.0.11)")
+        ("core", "routes 203.0.113.64/28 of VM web1 to 203.0.113.10, not to node1 (10.20.0.11)")
     ]
