@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ..plugin_utils import guests
 from ..plugin_utils import vms as functions
 
 
@@ -48,6 +49,19 @@ def unknown_vms(
     return functions.unknown_vms(interfaces, leases, cluster, node)
 
 
+def vm_guests(
+    vms: Iterable[Mapping[str, Any]],
+    interfaces: Iterable[Mapping[str, Any]],
+    gateway: Mapping[str, str | None] | None = None,
+    mtu: int = 1500,
+    state: str = "running",
+) -> dict[str, list[dict[str, Any]]]:
+    try:
+        return guests.vm_guests(vms, interfaces, gateway, mtu, state)
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
 class FilterModule:
     """What Ansible asks for."""
 
@@ -56,6 +70,7 @@ class FilterModule:
             "announced_prefixes": announced_prefixes,
             "lease_requests": lease_requests,
             "unknown_vms": unknown_vms,
+            "vm_guests": vm_guests,
             "vm_interfaces": vm_interfaces,
             "vms_of_node": vms_of_node,
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
+from typing import Any
 
 from .values import Address, Network
 
@@ -183,7 +184,10 @@ class Register:
 
 @dataclass(frozen=True)
 class Vm:
-    """One NIC of a VM; where and key: its place in the inventory, or in the list that a playbook was given."""
+    """One NIC of a VM; where and key: its place in the inventory, or in the list that a playbook was given.
+
+    driver: what runs the VM; guest: what it is to have of that, told with its first NIC.
+    """
 
     cluster: str
     name: str
@@ -200,6 +204,8 @@ class Vm:
     key: str = ""
     network: str = ""
     vlan: int = 0
+    driver: str = EXTERNAL
+    guest: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +234,7 @@ class Cluster:
     vms: tuple[Vm, ...] = ()
     networks: tuple[SwitchedNetwork, ...] = ()
     provider: Provider | None = None
+    vm_driver: str = EXTERNAL
 
     def network(self, name: str) -> SwitchedNetwork | None:
         """Return one of its networks."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .cluster import IPFABRIC, ROUTING, SWITCHING, Bgp, Cluster, Host, Junos, Model, Pool, Vm
+from .cluster import EXTERNAL, IPFABRIC, ROUTING, SWITCHING, Bgp, Cluster, Host, Junos, Model, Pool, Vm
 from .plan_nodes import plan_routing, plan_switching
 from .read_switching import vlan_bridge
 
@@ -248,6 +248,7 @@ def describe_vm(vm: Vm, cluster: Cluster) -> Plan:
         "owner": vm.owner,
         "announcement": vm.announcement,
         **({"bridge": vlan_bridge(network.bridge, vm.vlan)} if network is not None else {}),
+        **({"driver": vm.driver, "guest": vm.guest} if vm.driver != EXTERNAL else {}),
     }
 
 

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import NIC_MAXIMUM
 
 from .cluster import ROUTING, Cluster, Vm
 from .findings import Place
 from .names import guest_mac
+from .read_guests import read_driver
 from .read_vms import SWITCHING_KEYS, VM_KEYS, read_node, read_vm, read_vm_name
 from .values import read_integer, read_list, read_mapping, read_text, shown
 
@@ -89,6 +91,8 @@ def _as_written(vm: Vm) -> dict[str, object]:
         "announcement": vm.announcement,
         **({"network": vm.network} if vm.network else {}),
         **({"vlan": vm.vlan} if vm.vlan else {}),
+        "driver": vm.driver,
+        **({"guest": vm.guest} if vm.guest else {}),
     }
 
 
@@ -120,9 +124,9 @@ def read_leaving_vms(place: Place, value: object, clusters: Sequence[Cluster]) -
         node = (known.node if known else "") if node is None else read_node(here.at("node"), node, cluster)
         if node is not None:
             mac = guest_mac(cluster.name, name, nic)
-            found.append(
-                Vm(cluster.name, name, nic, node, (), (), (), mac, "tap", "root", "withdrawn", here.where, here.key)
-            )
+            vm = Vm(cluster.name, name, nic, node, (), (), (), mac, "tap", "root", "withdrawn", here.where, here.key)
+            default = known.driver if known else cluster.vm_driver
+            found.append(replace(vm, driver=read_driver(here.at("driver"), fields.get("driver", default))))
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import N
 from .cluster import IPFABRIC, MAIN, ROUTING, SWITCHING, Cluster, Pool, Vm
 from .findings import Place
 from .names import guest_mac
+from .read_guests import read_guest, read_kind
 from .read_switching import read_vlan
 from .values import (
     Address,
@@ -29,7 +30,8 @@ from .values import (
     shown,
 )
 
-VM_KEYS = ("name", "node", "nic", "pools", "addresses", "prefixes", "mac", "kind", "owner", "announcement")
+VM_KEYS = ("name", "node", "nic", "pools", "addresses", "prefixes", "mac", "kind", "owner", "announcement", "driver",
+           "guest")
 SWITCHING_KEYS = ("network", "vlan")
 KINDS = ("tap", "veth")
 ANNOUNCEMENTS = ("announced", "standby", "withdrawn")
@@ -64,7 +66,8 @@ def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[s
     network, vlan = _read_network(place, fields, cluster) if switched else ("", 0)
     pools = _read_pools(place.at("pools"), fields.get("pools"), cluster, addresses, (node or "", network))
     mac = read_mac(place.at("mac"), fields["mac"]) if "mac" in fields else None
-    kind = read_choice(place.at("kind"), fields.get("kind", "tap"), KINDS)
+    driver, guest = read_guest(place, fields, cluster.vm_driver)
+    kind = read_kind(place.at("kind"), fields, driver, KINDS)
     owner = _read_owner(place.at("owner"), fields.get("owner", "root"))
     announcement = read_choice(place.at("announcement"), fields.get("announcement", "announced"), ANNOUNCEMENTS)
     if name is None or nic is None or node is None:
@@ -78,13 +81,15 @@ def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[s
         addresses=addresses,
         prefixes=prefixes,
         mac=mac or guest_mac(cluster.name, name, nic),
-        kind=kind or "tap",
+        kind=kind,
         owner=owner or "root",
         announcement=announcement or "announced",
         where=place.where,
         key=place.key,
         network=network,
         vlan=vlan,
+        driver=driver,
+        guest=guest,
     )
 
 
