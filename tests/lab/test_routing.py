@@ -83,9 +83,11 @@ class ProviderSwitch:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     lab = Lab.up(CHECKOUT / "lab" / "topologies" / "routing.yml", unique_lab_name("routing"))
-    ProviderSwitch(lab).secure_ports()
-    yield lab
-    lab.down()
+    try:
+        ProviderSwitch(lab).secure_ports()
+        yield lab
+    finally:
+        lab.down()
 
 
 @pytest.fixture(scope="module")
