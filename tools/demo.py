@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Show the collection at work: an emulated data centre, site.yml, five VMs reached from outside, figures.
+"""Show the collection at work: an emulated data centre, site.yml, VMs reached from outside, one migrated, figures.
 
     .venv/bin/python tools/demo.py            everything, then the lab is taken down (make demo)
     .venv/bin/python tools/demo.py --keep     leave the lab running to look around in (make demo KEEP=1)
@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "lab"))
 from vmlab import Lab  # noqa: E402
 from vmlab.cluster import Cluster  # noqa: E402
 from vmlab.errors import LabError  # noqa: E402
+from vmlab.migrations import Migration, move_guest  # noqa: E402
 from vmlab.stories import unique_lab_name  # noqa: E402
 
 VMS = {"web1": "node1", "web2": "node1", "db1": "node2", "mail1": "node3", "a-very-long-name": "node3"}
@@ -109,6 +110,17 @@ class Demo:
             seconds = self.cluster.wait_for_route(address, 5)
             say(f"back after {seconds * 1000:.0f} ms")
 
+    def migrate(self) -> None:
+        with self.step("migrate_vm.yml: web1 moves live to node3, 1000 packets a second between it and ext") as say:
+            probe = self.lab.probe("ext", "web1", rate=1000).start()
+            with Migration(self.cluster, {"web1": "node3"}) as migration:
+                migration.wait_until_armed()
+                move_guest(self.lab, "web1", "node3")
+            for name, found in probe.result().directions.items():
+                say(f"{name:5} sent {found.sent}, lost {found.lost}, longest gap {found.longest_gap_ms:.1f} ms")
+            say("the guest is a network namespace that moves at once: this is the network's share of a migration")
+        self.verify()
+
     def summarize(self) -> None:
         print("\n--- times")
         for title, seconds in self.times:
@@ -128,7 +140,8 @@ def main() -> int:
         lab = Lab.up(name=name, tell=lambda subject, what: print(f"    {subject:8} {what}", flush=True))
         demo = Demo(lab)
         demo.times.append(("the lab boots (the first time its Debian roots are built)", time.monotonic() - began))
-        for step in (demo.predict, demo.build, demo.attach, demo.start_guests, demo.reach, demo.verify, demo.measure):
+        for step in (demo.predict, demo.build, demo.attach, demo.start_guests, demo.reach, demo.verify, demo.measure,
+                     demo.migrate):
             step()
         demo.summarize()
     except LabError as error:
