@@ -13,7 +13,7 @@ description:
   - Makes source and target of a live migration ready, so that the cut-over happens on the nodes, at the hypervisor's
     own event or at the guest's first frame, and no task of Ansible is in it.
   - Installs an agent, C(vmcluster-migration@IFACE.service), which runs while a VM migrates and undoes itself at a
-    deadline. Playbook P(vmcluster.network.migrate_vm#playbook) says in which order the states follow each other.
+    deadline. Playbook C(vmcluster.network.migrate_vm) says in which order the states follow each other.
   - Drivers of hypervisors tell the agent of events by C(vmcluster-migration tell IFACE stopped|running), or by a
     datagram with that word to C(/run/vmcluster/migrations/IFACE.sock).
 version_added: 0.1.0
@@ -139,8 +139,8 @@ migrations:
   contains:
     state:
       description:
-        - The agent's state, null without one. V(armed), V(cut), V(left), V(expired) on a source, V(armed), V(arrived) or
-          V(announced) on a target.
+        - The agent's state, null without one. V(armed), V(cut), V(left), V(expired) on a source, V(armed), V(arrived)
+          or V(announced) on a target.
       type: str
     port:
       description: UDP port of a source's agent.
