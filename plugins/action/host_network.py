@@ -19,10 +19,9 @@ from ansible.plugins.action import ActionBase
 MODULE = "vmcluster.network.host_network"
 FOLDER = "/var/lib/vmcluster/host-network"
 # A connection that hears nothing for so long is dead: it may have lost its host in the middle of an answer.
-ALIVE_OPTIONS = "-o ServerAliveInterval=4 -o ServerAliveCountMax=3"
-CONNECT_TIMEOUT = 5
+ALIVE_OPTIONS = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 PAUSE = 0.5  # seconds between two tries to connect
-GRACE = 40.0  # seconds, after the old state should be back, in which the host has to answer
+GRACE = 60.0  # seconds, after the old state should be back, in which the host has to answer
 
 
 class ActionModule(ActionBase):
@@ -123,4 +122,3 @@ class ActionModule(ActionBase):
         if self._connection.transport == "ssh":
             extra = self._connection.get_option("ssh_extra_args") or ""
             self._connection.set_option("ssh_extra_args", f"{extra} {ALIVE_OPTIONS}".strip())
-            self._connection.set_option("timeout", CONNECT_TIMEOUT)
