@@ -27,6 +27,7 @@ RUN_FOLDER = "/run/vmcluster/migrations"
 INTERFACE_FOLDER = "/var/lib/vmcluster/interfaces"
 SAVED_CONFIG = "/etc/frr/frr.conf"
 FRR_TIMEOUT = 60  # seconds
+CARRIER_WAIT = 2.0  # seconds; the kernel tells of a loss of carrier once a second at most
 INSTALL_WAIT = 3.0  # seconds until zebra has put routes into the kernel
 
 
@@ -153,11 +154,14 @@ class End:
             raise OSError(f"FRR: interface {self.interface}: {line}: {said.strip()}")
 
     def renew_routes(self) -> None:
-        """Have FRR install its routes to the interface again. The kernel drops them when carrier is lost; zebra, told
-        not to heed it, does not put them back."""
-        lines = [line for line in run_vtysh("show running-config").splitlines()
-                 if line.startswith(("ip route ", "ipv6 route ")) and self.interface in line.split()]
-        run_vtysh("configure terminal", *(text for line in lines for text in (f"no {line}", line)))
+        """Have FRR install its routes to the interface again. The kernel drops them, and the next hops that they share,
+        when carrier is lost; zebra, told not to heed it, believes that they are there, and writing the routes anew does
+        not help. So carrier goes once more, for as long as it takes zebra to hear of it."""
+        run_program("ip", "link", "set", "dev", self.interface, "carrier", "off")
+        end = time.monotonic() + CARRIER_WAIT
+        while read_text(f"/sys/class/net/{self.interface}/operstate").strip() != "down" and time.monotonic() < end:
+            time.sleep(0.01)
+        run_program("ip", "link", "set", "dev", self.interface, "carrier", "on")
 
     def has_lost_routes(self) -> bool:
         """Tell whether the kernel lacks a route to the VM's interface in FRR's table."""
