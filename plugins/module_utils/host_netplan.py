@@ -142,10 +142,13 @@ def _end_of(lines: Sequence[str], start: int, indent: int) -> int:
     return end
 
 
+_YAML_WORDS = ("on", "off", "yes", "no", "y", "n", "true", "false", "null")
+
+
 def _word(said: str) -> str:
     """A scalar as YAML; JSON's strings are YAML's."""
-    return said if re.fullmatch(r"[a-z][a-z0-9_-]*", said) and said not in ("on", "off", "yes", "no", "y", "n", "true",
-                                                                           "false", "null") else json.dumps(said)
+    plain = re.fullmatch(r"[a-z][a-z0-9_-]*", said) and said not in _YAML_WORDS
+    return said if plain else json.dumps(said)
 
 
 def _list(key: str, values: Sequence[str]) -> List[str]:

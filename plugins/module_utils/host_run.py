@@ -147,7 +147,7 @@ def _test(params: Mapping[str, Any], pending: Mapping[str, Any]) -> Tuple[List[s
     done = host_apply.read_applied(params["change"]) or {"failures": ["the change is not carried out"]}
     nics = {name: link.as_nic() for name, link in host_read.read_kernel().links.items()}
     plan, _mistakes = read_plan(params, nics)
-    probes = [(name, address) for name, address in pending["probe"]]
+    probes = list(pending["probe"])
     wrong = host_verify.verify_plan(plan, probes, params["gateways_answer"], seconds)
     tried = _describe_tests(plan, pending["probe"], params["gateways_answer"])
     return tried, wrong + (list(done["failures"]) if wrong else [])

@@ -9,8 +9,8 @@ Elements: https://libvirt.org/formatdomain.html
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from xml.etree import ElementTree
 
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import check_vm_name, interface_name
@@ -312,9 +312,9 @@ def plan_domain(wanted: Wanted, found: Optional[FoundDomain], accelerator: str) 
         return _plan_removal(found, thing, wanted.adopt)
     steps: List[Step] = []
     if found is None:
+        needed = {"memory": wanted.domain.memory, "disks or boot": wanted.domain.disks or wanted.domain.boot}
         mistakes = [f"{name}: {key} is missing: libvirt has no such domain, so it must be described"
-                    for key, value in (("memory", wanted.domain.memory), ("disks or boot", wanted.domain.disks or
-                                                                         wanted.domain.boot)) if not value]
+                    for key, value in needed.items() if not value]
         if mistakes:
             return (), mistakes
     elif not found.ours and not wanted.adopt:

@@ -268,17 +268,17 @@ def _differ_link(found: Found, vm: Vm, link: Link) -> Iterable[Difference]:
     for word, value in zip(words[::2], words[1::2]):
         if has[word] != value:
             yield Difference(_WHAT[word], f"{_WHAT[word]} {has[word]}", f"{_WHAT[word]} {value}",
-                              (f"configure link set dev {vm.interface} {word} {value}",))
+                             (f"configure link set dev {vm.interface} {word} {value}",))
     if vm.altname and vm.altname not in link.altnames and found.altnames_work:
         yield Difference("altname", "", f"altname {vm.altname}",
-                          (f"configure link property add dev {vm.interface} altname {vm.altname}",))
+                         (f"configure link property add dev {vm.interface} altname {vm.altname}",))
     peer = found.links.get(link.peer or "")
     if vm.kind == "veth" and peer is not None and peer.name == peer_name(vm.interface):
         for what, value, wanted in (("mtu", str(peer.mtu), str(vm.mtu)), ("address", peer.mac, vm.mac)):
             if value != wanted:
                 said = f"peer {_WHAT[what]}"
                 yield Difference(said, f"{said} {value}", f"{said} {wanted}",
-                                  (f"configure link set dev {peer.name} {what} {wanted}",))
+                                 (f"configure link set dev {peer.name} {what} {wanted}",))
 
 
 _WHAT = {"address": "MAC", "mtu": "MTU", "addrgenmode": "addrgenmode", "group": "group", "alias": "alias"}

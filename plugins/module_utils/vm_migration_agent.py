@@ -133,7 +133,8 @@ class Agent(End):
 
     def read_frames(self) -> None:
         """A frame from the guest says that it runs here."""
-        assert self.frames is not None
+        if self.frames is None:
+            return
         try:
             self.frames.recv(64)
         except OSError:

@@ -21,7 +21,6 @@ DEFAULT_ROUTE = {4: "0.0.0.0/0", 6: "::/0"}
 class _Dumper(yaml.SafeDumper):
     """Strings that YAML 1.1 could take for something else are quoted: a MAC such as 12:34:56:12:34:56 is a number."""
 
-
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         """Indent lists too, as people do."""
         super().increase_indent(flow, False)
@@ -77,8 +76,7 @@ def network_config(
             **({"routes": routes} if routes else {}),
             **_resolver(nameservers, search),
         }
-    text: str = yaml.dump(  # lists are not indented, which yamllint minds and YAML does not
-{"version": 2, "ethernets": ethernets}, Dumper=_Dumper, sort_keys=False)
+    text: str = yaml.dump({"version": 2, "ethernets": ethernets}, Dumper=_Dumper, sort_keys=False)
     return text
 
 

@@ -87,7 +87,8 @@ def _isolation(bridge: str) -> dict[str, str]:
 def plan_routing(cluster: Cluster, host: Host, gateway: Plan) -> Plan:
     """Return the variables of role routing for a node. gateway: that of its VMs."""
     provider = cluster.provider
-    assert provider is not None and host.uplink is not None
+    if provider is None or host.uplink is None:
+        raise AssertionError(f"{host.name}: check_nodes.py lets no routing cluster without them pass")
     sized = {"mtu": provider.mtu} if provider.mtu != DEFAULT_MTU else {}
     interfaces: list[Plan] = [
         {"name": host.uplink.nics[0], "kind": "port", **sized, **_own(host.uplink, provider.on_link)}

@@ -21,33 +21,33 @@ def entry(**keys: Any) -> dict[str, Any]:
 
 
 def test_a_disk_that_is_as_asked_for_needs_nothing() -> None:
-    (seed,), _ = check_seeds([entry()])
+    (seed,), _mistakes = check_seeds([entry()])
     assert [step.why for step in plan_seed(seed, None, "/seeds")] == ["web1 has no disk"]
     assert plan_seed(seed, seed.texts, "/seeds") == ()
 
 
 def test_what_changes_is_named_and_user_data_is_not_shown() -> None:
-    (old,), _ = check_seeds([entry(user_data="password: old")])
-    (new,), _ = check_seeds([entry(user_data="password: new", network_config="version: 3\n")])
+    (old,), _mistakes = check_seeds([entry(user_data="password: old")])
+    (new,), _mistakes = check_seeds([entry(user_data="password: new", network_config="version: 3\n")])
     (step,) = plan_seed(new, old.texts, "/seeds")
     assert step.why == "network-config, user-data changes"
     assert step.after == ("network-config:", "  version: 3", "user-data:", "  (not shown)")
 
 
 def test_the_guest_stays_the_same_when_its_network_changes() -> None:
-    (old,), _ = check_seeds([entry()])
-    (new,), _ = check_seeds([entry(network_config="version: 3\n")])
+    (old,), _mistakes = check_seeds([entry()])
+    (new,), _mistakes = check_seeds([entry(network_config="version: 3\n")])
     assert old.texts and new.texts and old.texts["meta-data"] == new.texts["meta-data"]
 
 
 def test_mistakes_are_told_together() -> None:
-    _, mistakes = check_seeds([entry(name="../etc"), entry(network_config=None), entry()])
+    _found, mistakes = check_seeds([entry(name="../etc"), entry(network_config=None), entry()])
     assert len(mistakes) == 3
 
 
 def test_a_disk_without_its_texts_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "web1.iso").touch()
-    (seed,), _ = check_seeds([entry()])
+    (seed,), _mistakes = check_seeds([entry()])
     assert plan_seed(seed, read_texts(str(tmp_path), "web1"), str(tmp_path))
 
 

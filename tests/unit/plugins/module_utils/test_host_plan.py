@@ -16,8 +16,8 @@ BRIDGE = {"name": "br0", "kind": "bridge", "ports": ["eth0"], "addresses": ["192
           "routes": [{"to": "default", "via": "192.0.2.1"}]}
 
 
-def read(*interfaces, sysctls=None, nics=NICS, connection=None, stays=None):
-    return read_plan({"interfaces": interfaces, "sysctls": sysctls or {}}, nics, connection, stays)
+def read(*interfaces, sysctls=None, nics=None, connection=None, stays=None):
+    return read_plan({"interfaces": interfaces, "sysctls": sysctls or {}}, nics or NICS, connection, stays)
 
 
 def mistakes_of(*interfaces, **options):

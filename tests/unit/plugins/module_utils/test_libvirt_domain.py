@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_domain import (
@@ -89,8 +89,8 @@ def test_a_domain_that_was_made_as_described_needs_nothing() -> None:
 
 
 def test_a_name_that_is_too_long_for_an_interface_is_shortened_as_on_the_node() -> None:
-    wanted, _ = check_wanted([{"name": "a-very-long-name", "state": "running", "accelerator": "auto", "adopt": False,
-                               "nics": [{"nic": 1, "mac": MAC, "queues": 0}]}])
+    wanted, _rest = check_wanted([{"name": "a-very-long-name", "state": "running", "accelerator": "auto",
+                                   "adopt": False, "nics": [{"nic": 1, "mac": MAC, "queues": 0}]}])
     assert wanted[0].domain.nics is not None
     assert len(wanted[0].domain.nics[0].interface) == 15 and wanted[0].domain.nics[0].interface.endswith("_net1")
 
@@ -105,7 +105,7 @@ def test_a_name_that_is_too_long_for_an_interface_is_shortened_as_on_the_node() 
 ])
 def test_a_difference_is_shown_and_the_next_run_finds_none(changes: dict[str, Any], lines: list[str]) -> None:
     found, wanted = made(wish(**NEW)), wish(**{**NEW, **changes})
-    (step,), _ = plan_domain(wanted, found, "qemu")
+    (step,), _mistakes = plan_domain(wanted, found, "qemu")
     assert [*step.before, *step.after] == lines
     after = read_xml(step.commands[0].partition(" ")[2], True, True)
     assert whys(wanted, after) == []
@@ -114,7 +114,7 @@ def test_a_difference_is_shown_and_the_next_run_finds_none(changes: dict[str, An
 def test_what_is_not_described_stays_as_it_is() -> None:
     found = read_xml(OPERATORS, False, True)
     wanted = wish(nics=[{}], adopt=True)
-    (step,), _ = plan_domain(wanted, found, "qemu")
+    (step,), _mistakes = plan_domain(wanted, found, "qemu")
     root = ElementTree.fromstring(step.commands[0].partition(" ")[2])
     assert root.find("devices/tpm") is not None and root.findtext("memory") == "1048576"
     assert root.find("devices/disk/driver").get("discard") == "unmap"  # type: ignore[union-attr]
@@ -127,7 +127,7 @@ def test_what_is_not_described_stays_as_it_is() -> None:
 
 def test_a_disk_that_stays_keeps_its_place_and_a_new_one_gets_a_free_name() -> None:
     wanted = wish(disks=[DISK, SEED], adopt=True)
-    (step,), _ = plan_domain(wanted, read_xml(OPERATORS, False, True), "qemu")
+    (step,), _mistakes = plan_domain(wanted, read_xml(OPERATORS, False, True), "qemu")
     disks = ElementTree.fromstring(step.commands[0].partition(" ")[2]).findall("devices/disk")
     assert [disk.find("target").get("dev") for disk in disks] == ["vda", "vdb"]  # type: ignore[union-attr]
     assert disks[0].find("address") is not None
@@ -141,12 +141,12 @@ def test_a_domain_of_others_is_refused_unless_it_is_to_be_adopted() -> None:
 
 
 def test_removal_of_an_adopted_domain_stops_it_and_leaves_its_definition() -> None:
-    steps, _ = plan_domain(wish(state="absent", adopt=True), read_xml(OPERATORS, True, True), "qemu")
+    steps, _rest = plan_domain(wish(state="absent", adopt=True), read_xml(OPERATORS, True, True), "qemu")
     assert [command for step in steps for command in step.commands] == ["stop", "autostart off"]
 
 
 def test_removal_of_our_domain_stops_and_removes_it_and_then_nothing() -> None:
-    steps, _ = plan_domain(wish(state="absent"), made(wish(**NEW)), "qemu")
+    steps, _rest = plan_domain(wish(state="absent"), made(wish(**NEW)), "qemu")
     assert [command for step in steps for command in step.commands] == ["stop", "remove"]
     assert plan_domain(wish(state="absent"), None, "qemu") == ((), [])
 
@@ -164,7 +164,7 @@ def test_an_alias_of_a_machine_type_is_what_libvirt_made_of_it() -> None:
 def test_mistakes_are_told_together() -> None:
     entry = {"name": "we b", "state": "running", "accelerator": "auto", "adopt": False, "memory": 1, "vcpus": 0,
              "disks": [{**DISK, "path": "web1.qcow2"}], "nics": [{"nic": 0, "mac": None, "queues": 0}]}
-    _, mistakes = check_wanted([entry, entry])
+    _found, mistakes = check_wanted([entry, entry])
     assert len(mistakes) == 11
     for part in ("'we b' has characters", "memory: 1 is too little", "is not absolute", "mac: is missing", "twice"):
         assert any(part in mistake for mistake in mistakes)
