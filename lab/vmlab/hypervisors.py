@@ -20,6 +20,25 @@ BOOT = {
 """How a domain boots the lab's guest, which takes its network from its NoCloud disk."""
 
 
+ROOTFS = "/srv/container"
+_MAKE_ROOTFS = f"""
+mkdir -p {ROOTFS}/bin {ROOTFS}/sbin {ROOTFS}/proc {ROOTFS}/sys {ROOTFS}/dev {ROOTFS}/etc
+cp /bin/busybox {ROOTFS}/bin/
+for name in $(busybox --list); do [ -e {ROOTFS}/bin/$name ] || ln -s busybox {ROOTFS}/bin/$name; done
+cat > {ROOTFS}/sbin/init <<'END'
+#!/bin/sh
+trap 'exit 0' PWR TERM
+while :; do sleep 3600 & wait $!; done
+END
+chmod 755 {ROOTFS}/sbin/init
+"""
+
+
+def make_container_root(lab: Lab, host: str) -> None:
+    """Make the root file system of a container on a host: busybox, and an init that ends when it is told to."""
+    lab.exec(host, ["sh", "-euc", _MAKE_ROOTFS])
+
+
 def install_guest_image(lab: Lab, host: str) -> None:
     """Put kernel and initramfs of the lab's qemu guests on a host's disk."""
     leader = lab.host_record(host).leader

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .cloud_init import network_config
-from .read_guests import LIBVIRT
+from .read_guests import LIBVIRT, LXC
 
 SEED_FOLDER = "/var/lib/vmcluster/seeds"
 
@@ -23,38 +23,60 @@ def vm_guests(
     mtu: int,
     state: str = "running",
 ) -> dict[str, list[Entry]]:
-    """Return what a node's hypervisors are to run: `seeds` for cloud_init_seed, `domains` for libvirt_domain.
+    """Return what a node's hypervisors are to run: `seeds` for cloud_init_seed, `domains` for libvirt_domain,
+    `containers` for lxc_container.
 
     vms: as `cluster_plan` returns them; interfaces: of one node, as vm_interfaces or fabric_vm_iface_info returns them,
     of which the first that tells of a NIC counts. VMs that others run are not in it. With state absent, VMs of which an
     interface is left in `interfaces` that is not listed in vms are left alone.
     """
-    guests = {vm["name"]: vm for vm in vms if vm.get("driver") == LIBVIRT and vm["nic"] == 0}
+    vms = list(vms)
     nics = _nics_by_name(interfaces)
     if state == "absent":
-        gone = {vm["name"]: {"name": vm["name"], "state": "absent"} for vm in vms if vm.get("driver") == LIBVIRT}
-        leaving = {(vm["name"], vm["nic"]) for vm in vms}
-        whole = [name for name in gone if all((name, number) in leaving for number in nics.get(name, {}))]
-        return {"domains": [{**gone[name], "adopt": True} for name in whole], "seeds": [gone[name] for name in whole]}
-    domains, seeds = [], []
-    for name, vm in guests.items():
-        if name not in nics:
+        return _absent_guests(vms, nics)
+    domains, seeds, containers = [], [], []
+    for vm in vms:
+        name, guest = vm["name"], dict(vm.get("guest") or {"adopt": True})
+        if "driver" not in vm or vm["nic"] != 0 or name not in nics:
             continue
         cards = [nics[name][number] for number in sorted(nics[name])]
-        guest = dict(vm.get("guest") or {"adopt": True})
-        told = {key: guest.pop(key) for key in ("seed", "user_data", "nameservers", "search") if key in guest}
-        # A domain that is adopted has been configured by its operator.
-        if gateway and told.get("seed", not guest.get("adopt", False)):
-            resolver = {key: told.get(key, ()) for key in ("nameservers", "search")}
+        if vm["driver"] == LXC:
+            ways = _addresses(gateway)
+            told = [{"nic": card["nic"], "addresses": card["addresses"], "gateway": ways} for card in cards]
+            containers.append({**guest, "name": name, "state": state, "nics": told})
+            continue
+        extra = {key: guest.pop(key) for key in ("seed", "user_data", "nameservers", "search") if key in guest}
+        # A domain that is adopted has been configured by its operator, and keeps all its disks if none are listed.
+        adopts = guest.get("adopt", False)
+        if gateway and extra.get("seed", not adopts) and ("disks" in guest or not adopts):
+            resolver = {key: extra.get(key, ()) for key in ("nameservers", "search")}
             seed = {"name": name, "network_config": network_config(cards, gateway, mtu, **resolver)}
-            seeds.append({**seed, **({"user_data": told["user_data"]} if "user_data" in told else {})})
+            seeds.append({**seed, **({"user_data": extra["user_data"]} if "user_data" in extra else {})})
             disk = {"path": f"{SEED_FOLDER}/{name}.iso", "format": "raw", "readonly": True}
             guest["disks"] = [*guest.get("disks", ()), disk]
         domains.append({
             "autostart": True, **guest, "name": name, "state": state,
             "nics": [{"nic": card["nic"], "mac": card["mac"]} for card in cards],
         })
-    return {"domains": domains, "seeds": seeds}
+    return {"domains": domains, "seeds": seeds, "containers": containers}
+
+
+def _absent_guests(
+    vms: Iterable[Mapping[str, Any]], nics: Mapping[str, Mapping[int, Mapping[str, Any]]]
+) -> dict[str, list[Entry]]:
+    drivers = {vm["name"]: vm["driver"] for vm in vms if "driver" in vm}
+    leaving = {(vm["name"], vm["nic"]) for vm in vms}
+    whole = [name for name in drivers if all((name, number) in leaving for number in nics.get(name, {}))]
+    gone = {name: {"name": name, "state": "absent"} for name in whole}
+    return {
+        "domains": [{**gone[name], "adopt": True} for name in whole if drivers[name] == LIBVIRT],
+        "seeds": [gone[name] for name in whole if drivers[name] == LIBVIRT],
+        "containers": [{**gone[name], "adopt": True} for name in whole if drivers[name] == LXC],
+    }
+
+
+def _addresses(gateway: Mapping[str, str | None] | None) -> dict[str, str]:
+    return {key: str(value) for key, value in (gateway or {}).items() if key in ("ipv4", "ipv6") and value}
 
 
 def _nics_by_name(interfaces: Iterable[Mapping[str, Any]]) -> dict[str, dict[int, Mapping[str, Any]]]:

@@ -21,9 +21,9 @@ from .values import (
     shown,
 )
 
-EXTERNAL_DRIVER, LIBVIRT = "external", "libvirt"
-DRIVERS = (EXTERNAL_DRIVER, LIBVIRT)
-KIND_OF_DRIVER = {LIBVIRT: "tap"}
+EXTERNAL_DRIVER, LIBVIRT, LXC = "external", "libvirt", "lxc"
+DRIVERS = (EXTERNAL_DRIVER, LIBVIRT, LXC)
+KIND_OF_DRIVER = {LIBVIRT: "tap", LXC: "veth"}
 """What kind of interface a driver's guests are put behind."""
 
 BUSES = ("virtio", "scsi", "sata", "ide")
@@ -88,6 +88,7 @@ READERS: dict[str, dict[str, Reader]] = {
         "nameservers": _read_addresses,
         "search": read_texts,
     },
+    LXC: {"rootfs": _read_path, "config": read_texts, "autostart": read_flag, "adopt": read_flag},
 }
 
 
@@ -103,12 +104,24 @@ def read_guest(place: Place, fields: Mapping[str, object], default: str) -> tupl
         return driver, None
     here = place.at("guest")
     if driver == EXTERNAL_DRIVER:
-        here.mistake("others run this VM (driver: external)", f"set driver: {LIBVIRT}, or remove it")
+        here.mistake("others run this VM (driver: external)", f"set driver: {LIBVIRT} or {LXC}, or remove it")
         return driver, None
     if fields.get("nic", 0) != 0:
         here.mistake("is told of another NIC than the first", "move it to the VM's entry with nic 0")
         return driver, None
-    return driver, _read_fields(here, fields["guest"], READERS[driver])
+    guest = _read_fields(here, fields["guest"], READERS[driver])
+    if guest is not None and driver == LIBVIRT and not guest.get("adopt"):
+        _check_new_domain(here, fields["guest"])
+    return driver, guest
+
+
+def _check_new_domain(place: Place, described: object) -> None:
+    """A domain that is not adopted is made, and what is made is described enough. Other mistakes are told already."""
+    keys = {key for key, value in described.items() if value} if isinstance(described, Mapping) else set()
+    if "memory" not in keys:
+        place.at("memory").mistake("is missing", "give it in MiB, or adopt a domain that is there (adopt: true)")
+    if not keys & {"disks", "boot"}:
+        place.at("disks").mistake("is missing", "name the domain's disks, or a kernel to boot (boot)")
 
 
 def read_kind(place: Place, fields: Mapping[str, object], driver: str, kinds: tuple[str, ...]) -> str:

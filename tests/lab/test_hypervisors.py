@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guests that libvirt runs on the fabric's interfaces: a VM's life, each step seen from the Internet."""
+"""Guests that libvirt and LXC run on the fabric's interfaces: their life, each step seen from the Internet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from vmlab import Lab
 from vmlab.cluster import Cluster
-from vmlab.hypervisors import BOOT, install_guest_image
+from vmlab.hypervisors import BOOT, ROOTFS, install_guest_image, make_container_root
 from vmlab.state import CHECKOUT
 from vmlab.stories import unique_lab_name, wait_until
 
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.lab
 WEB1: dict[str, Any] = {
     "name": "web1", "node": "node1", "driver": "libvirt",
     "guest": {"memory": 128, "machine": "pc-i440fx-7.2", "boot": BOOT, "nameservers": ["192.0.2.53"]}}
+CT1: dict[str, Any] = {"name": "ct1", "node": "node1", "driver": "lxc", "guest": {"rootfs": ROOTFS}}
 BOOT_SECONDS = 120  # 5 s on an idle machine; a slower one takes longer
 
 
@@ -27,22 +28,26 @@ BOOT_SECONDS = 120  # 5 s on an idle machine; a slower one takes longer
 def cluster() -> Iterator[Cluster]:
     lab = Lab.up(CHECKOUT / "lab" / "topologies" / "hypervisors.yml", unique_lab_name("hyperv"))
     try:
-        for node in ("node1", "node2"):
-            install_guest_image(lab, node)
+        install_guest_image(lab, "node1")
+        make_container_root(lab, "node1")
         built = Cluster(lab)
         built.play("site.yml")
-        built.attach(WEB1)
+        built.attach(WEB1, CT1)
         yield built
     finally:
         lab.down()
 
 
 def addresses(cluster: Cluster) -> list[str]:
-    return [str(address) for address in cluster.records("node1")["web1"]["addresses"]]
+    return [str(address) for record in cluster.records("node1").values() for address in record["addresses"]]
 
 
 def domain_state(cluster: Cluster) -> str:
     return cluster.lab.exec("node1", ["virsh", "domstate", "web1"], check=False).stdout.strip()
+
+
+def container_state(cluster: Cluster) -> str:
+    return cluster.lab.exec("node1", ["lxc-info", "-n", "ct1", "-s", "-H"], check=False).stdout.strip()
 
 
 def wait_until_reached(cluster: Cluster) -> None:
@@ -64,7 +69,7 @@ def check_agreement(cluster: Cluster, tmp_path: Path) -> None:
 def test_a_vm_that_is_attached_runs_and_is_reached_by_what_cloud_init_tells_it(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    assert sorted(":" in address for address in addresses(cluster)) == [False, True]
+    assert sorted(":" in address for address in addresses(cluster)) == [False, False, True, True]
     wait_until_reached(cluster)
     link = json.loads(cluster.shell("node1", "ip -json -detail link show web1_net0"))[0]
     gateway_mac = cluster.records("node1")["web1"]["gateway"]["mac"]
@@ -73,40 +78,42 @@ def test_a_vm_that_is_attached_runs_and_is_reached_by_what_cloud_init_tells_it(
 
 
 def test_attaching_it_again_changes_nothing(cluster: Cluster) -> None:
-    run = cluster.attach(WEB1)
+    run = cluster.attach(WEB1, CT1)
     assert run.changed == 0, run.output
 
 
-def test_a_guest_that_shuts_down_is_withdrawn_and_announced_when_it_is_started(
+def test_guests_that_shut_down_are_withdrawn_and_announced_when_they_are_started(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    cluster.shell("node1", "virsh shutdown web1")
+    cluster.shell("node1", "virsh shutdown web1; lxc-stop -n ct1")
     wait_until(lambda: domain_state(cluster) == "shut off", BOOT_SECONDS, "the guest has shut down")
     wait_until_withdrawn(cluster)
     check_agreement(cluster, tmp_path)
-    assert cluster.attach(WEB1).recap["node1"]["changed"] == 1, "attaching starts it, and does nothing else"
+    assert cluster.attach(WEB1, CT1).recap["node1"]["changed"] == 2, "attaching starts both, and does nothing else"
     wait_until_reached(cluster)
 
 
-def test_a_guest_whose_qemu_is_killed_is_withdrawn(cluster: Cluster) -> None:
-    cluster.shell("node1", "kill -KILL $(cat /run/libvirt/qemu/web1.pid)")
+def test_guests_that_are_killed_are_withdrawn(cluster: Cluster) -> None:
+    cluster.shell("node1", "kill -KILL $(cat /run/libvirt/qemu/web1.pid) $(lxc-info -n ct1 -p -H)")
     wait_until_withdrawn(cluster)
     wait_until(lambda: domain_state(cluster) == "shut off", 20, "libvirt knows that the guest is gone")
 
 
-def test_a_node_that_reboots_has_its_guest_back(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_node_that_reboots_has_its_guests_back(cluster: Cluster, tmp_path: Path) -> None:
     cluster.lab.reboot("node1")
     wait_until_reached(cluster)
-    assert domain_state(cluster) == "running"
+    assert domain_state(cluster) == "running" and container_state(cluster) == "RUNNING"
     check_agreement(cluster, tmp_path)
 
 
-def test_a_vm_that_is_detached_leaves_nothing(cluster: Cluster, tmp_path: Path) -> None:
+def test_vms_that_are_detached_leave_nothing(cluster: Cluster, tmp_path: Path) -> None:
     gone = addresses(cluster)
-    cluster.play("detach_vm.yml", extra={"vms": [{"name": "web1", "driver": "libvirt"}]})
+    cluster.play("detach_vm.yml", extra={"vms": [
+        {"name": "web1", "driver": "libvirt"}, {"name": "ct1", "driver": "lxc"}]})
     for address in gone:
         assert not cluster.kernel_routes(address)
     assert cluster.shell("node1", "virsh list --all --name").strip() == ""
-    assert cluster.shell("node1", "ls /sys/class/net /var/lib/vmcluster/seeds").count("web1") == 0
+    left = cluster.shell("node1", "ls /sys/class/net /var/lib/vmcluster/seeds; find /var/lib/lxc -type f")
+    assert "web1" not in left and "ct1" not in left
     assert cluster.records("node1") == {} and cluster.leases() == []
     check_agreement(cluster, tmp_path)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.vmcluster.network.plugins.plugin_utils.guests import vm_guests
 
+NOTHING: dict[str, list[Any]] = {"domains": [], "seeds": [], "containers": []}
 GATEWAY = {"ipv4": "10.255.255.1", "ipv6": "fe80::1"}
 
 
@@ -36,7 +37,7 @@ def test_a_guest_has_its_seed_as_last_disk_and_a_card_per_interface() -> None:
 def test_vms_that_others_run_and_vms_of_other_nodes_are_left_alone() -> None:
     others = {key: value for key, value in vm("db1").items() if key != "driver"}
     told = vm_guests([others, vm("elsewhere")], [interface("db1")], GATEWAY, 1500)
-    assert told == {"domains": [], "seeds": []}
+    assert told == NOTHING
 
 
 def test_a_vm_without_description_is_a_domain_to_be_adopted_and_has_no_seed() -> None:
@@ -50,6 +51,11 @@ def test_a_seed_is_left_out_where_it_is_not_wanted() -> None:
     assert told["seeds"] == [] and "disks" not in told["domains"][0]
 
 
+def test_an_adopted_domain_whose_disks_are_not_listed_keeps_them() -> None:
+    told = vm_guests([vm(guest={"adopt": True, "seed": True})], [interface()], GATEWAY, 1500)
+    assert "disks" not in told["domains"][0]
+
+
 def test_what_is_asked_for_goes_before_what_is_there() -> None:
     asked = {**interface(), "addresses": ["203.0.113.99"]}
     (seed,) = vm_guests([vm()], [asked, interface()], GATEWAY, 1500)["seeds"]
@@ -58,7 +64,16 @@ def test_what_is_asked_for_goes_before_what_is_there() -> None:
 
 def test_a_guest_goes_when_all_its_interfaces_do_and_stays_when_one_does() -> None:
     both = [interface(), interface(nic=1)]
-    assert vm_guests([vm(nic=1)], both, None, 1500, "absent") == {"domains": [], "seeds": []}
+    assert vm_guests([vm(nic=1)], both, None, 1500, "absent") == NOTHING
     told = vm_guests([vm(), vm(nic=1)], both, None, 1500, "absent")
     assert told["domains"] == [{"name": "web1", "state": "absent", "adopt": True}]
     assert told["seeds"] == [{"name": "web1", "state": "absent"}]
+
+
+def test_a_container_has_addresses_and_gateway_itself_and_goes_like_a_domain() -> None:
+    told = vm_guests([vm(driver="lxc", guest={"rootfs": "/srv/web1"})], [interface()], {**GATEWAY, "mac": "02:…"}, 1500)
+    assert told == {**NOTHING, "containers": [{
+        "name": "web1", "state": "running", "rootfs": "/srv/web1",
+        "nics": [{"nic": 0, "addresses": ["203.0.113.10"], "gateway": GATEWAY}]}]}
+    told = vm_guests([vm(driver="lxc")], [interface()], None, 1500, "absent")
+    assert told == {**NOTHING, "containers": [{"name": "web1", "state": "absent", "adopt": True}]}

@@ -1,0 +1,173 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers of LXC: what is wanted of one, its files, and the plan; nothing here reads or changes the host.
+
+A container has its network in a file of ours, which its configuration includes (lxc.container.conf(5)). What the
+operator had written of its network is set aside by a mark, and comes back when the container is no longer ours.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import check_vm_name, interface_name
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import peer_name
+
+HEADER = "# Made by the Ansible module vmcluster.network.lxc_container."
+ASIDE = "#vmcluster: "
+NETWORK_FILE = "vmcluster.conf"
+
+RUNNING, STOPPED, ABSENT = "running", "stopped", "absent"
+
+SET_ASIDE = ("lxc.net.", "lxc.network.", "lxc.start.auto")
+"""Keys that our file has; of the operator's own the last of a kind would win, or both would count."""
+
+
+class Wanted(NamedTuple):
+    """What one entry asks for. network: the lines of our file, None: not said."""
+
+    name: str
+    state: str
+    rootfs: str
+    config: Tuple[str, ...]
+    network: Optional[Tuple[str, ...]]
+    adopt: bool
+
+
+class FoundContainer(NamedTuple):
+    """What a host has of a container; None: no such file."""
+
+    config: Optional[str]
+    network: Optional[str]
+    running: bool
+
+    @property
+    def ours(self) -> bool:
+        """Whether the module made it."""
+        return (self.config or "").startswith(HEADER)
+
+
+def check_wanted(entries: Sequence[Mapping[str, Any]], folder: str) -> Tuple[Tuple[Wanted, ...], List[str]]:
+    """Return what is wanted, and all mistakes; with mistakes, what is wanted must not be used."""
+    mistakes: List[str] = []
+    wanted: List[Wanted] = []
+    for index, entry in enumerate(entries):
+        where, name = f"containers[{index}]", entry["name"]
+        wrong = check_vm_name(name)
+        if wrong:
+            mistakes.append(f"{where}.name: {name!r} {wrong}")
+        if any(each.name == name for each in wanted):
+            mistakes.append(f"{where}.name: {name!r} is there twice: leave one")
+        nics = entry.get("nics")
+        mistakes += [f"{where}.nics[{number}]: {error}" for number, nic in enumerate(nics or ())
+                     for error in _check_nic(nic)]
+        mistakes += [f"{where}.config: {line!r} is no line of a configuration: write it like `lxc.key = value`"
+                     for line in entry.get("config") or () if "=" not in line or "\n" in line]
+        network = None if nics is None or mistakes else _network_lines(name, nics, entry.get("autostart"))
+        rootfs = entry.get("rootfs") or f"{folder}/{name}/rootfs"
+        wanted.append(Wanted(name, entry["state"], rootfs, tuple(entry.get("config") or ()), network, entry["adopt"]))
+    return tuple(wanted), mistakes
+
+
+def _check_nic(nic: Mapping[str, Any]) -> List[str]:
+    mistakes = []
+    for text in (*(nic.get("addresses") or ()), *filter(None, (nic.get("gateway") or {}).values())):
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            mistakes.append(f"{text!r} is no address: write it like 203.0.113.10 or fe80::1, without length")
+    return mistakes
+
+
+def _network_lines(name: str, nics: Sequence[Mapping[str, Any]], autostart: Optional[bool]) -> Tuple[str, ...]:
+    """Return the lines of our file. LXC itself adds the route to a gateway that lies in no subnet of the container."""
+    lines = [f"lxc.start.auto = {1 if autostart is not False else 0}"]
+    routed = set()
+    for nic in sorted(nics, key=lambda each: each["nic"]):
+        key = f"lxc.net.{nic['nic']}"
+        interface, _altname = interface_name(name, nic["nic"])
+        lines += [f"{key}.type = phys", f"{key}.link = {peer_name(interface)}", f"{key}.name = eth{nic['nic']}",
+                  f"{key}.flags = up"]
+        for address in map(ipaddress.ip_address, nic.get("addresses") or ()):
+            family = f"ipv{address.version}"
+            lines.append(f"{key}.{family}.address = {address}/{address.max_prefixlen}")
+            gateway = (nic.get("gateway") or {}).get(family)
+            if gateway and family not in routed:
+                routed.add(family)
+                lines.append(f"{key}.{family}.gateway = {gateway}")
+    return tuple(lines)
+
+
+def config_path(folder: str, name: str) -> str:
+    """Return where LXC looks for a container's configuration."""
+    return f"{folder}/{name}/config"
+
+
+def network_path(folder: str, name: str) -> str:
+    """Return where our file is."""
+    return f"{folder}/{name}/{NETWORK_FILE}"
+
+
+def plan_container(wanted: Wanted, found: FoundContainer, folder: str) -> Tuple[Tuple[Step, ...], List[str]]:
+    """Return the steps that bring a container into its state, and why that is refused.
+
+    A step's commands are `stop`, `start`, `write PATH TEXT`, `remove PATH`.
+    """
+    name, thing = wanted.name, f"container {wanted.name}"
+    if found.config is not None and not found.ours and not wanted.adopt:
+        return (), [f"{name}: LXC has a container of this name that others made: set adopt, or rename one"]
+    texts = _wanted_texts(wanted, found, folder)
+    files: List[Step] = []
+    for path, there in ((network_path(folder, name), found.network), (config_path(folder, name), found.config)):
+        text = texts[path]
+        if text is None and there is not None:
+            files.append(Step("is to be removed", path, _lines(there), (), (f"remove {path}",)))
+        elif text is not None and text != there:
+            why = f"LXC has no container {name}" if found.config is None else "is not as described"
+            files.append(Step(why, path, _lines(there), _lines(text), (f"write {path} {text}",)))
+    running = found.running
+    steps: List[Step] = []
+    if wanted.state != RUNNING and running:
+        steps.append(Step("runs", thing, (), (), ("stop",)))
+    # Where the network goes, the configuration that includes it goes first.
+    steps += files if wanted.state != ABSENT else reversed(files)
+    if wanted.state == RUNNING and not running:
+        steps.append(Step("does not run", thing, (), (), ("start",)))
+    return tuple(steps), []
+
+
+def _wanted_texts(wanted: Wanted, found: FoundContainer, folder: str) -> Dict[str, Optional[str]]:
+    """Return the texts of both files as they are to be, None for one that is not to be there."""
+    config, network = config_path(folder, wanted.name), network_path(folder, wanted.name)
+    include = f"lxc.include = {network}"
+    if wanted.state == ABSENT:
+        left = None if found.ours or found.config is None else _give_back(found.config, include)
+        return {config: left, network: None}
+    text = found.network if wanted.network is None else _text((HEADER, *wanted.network))
+    if found.config is None or found.ours:
+        lines = (HEADER, "lxc.include = /usr/share/lxc/config/common.conf", f"lxc.uts.name = {wanted.name}",
+                 f"lxc.rootfs.path = dir:{wanted.rootfs}", *wanted.config, include)
+        return {config: _text(lines), network: text if text is not None else _text((HEADER,))}
+    return {config: _set_aside(found.config, include) if text is not None else found.config, network: text}
+
+
+def _set_aside(config: str, include: str) -> str:
+    lines = [ASIDE + line if line.replace(" ", "").startswith(SET_ASIDE) else line for line in config.splitlines()]
+    return _text([line for line in lines if line != include] + [include])
+
+
+def _give_back(config: str, include: str) -> str:
+    lines = [line[len(ASIDE):] if line.startswith(ASIDE) else line for line in config.splitlines() if line != include]
+    # A container whose interface has gone would not start.
+    return _text([ASIDE + line if line.replace(" ", "").startswith("lxc.start.auto") else line for line in lines])
+
+
+def _lines(text: Optional[str]) -> Tuple[str, ...]:
+    return tuple((text or "").splitlines())
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
