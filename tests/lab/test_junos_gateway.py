@@ -45,8 +45,7 @@ def bare() -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def cluster(bare: Cluster) -> Cluster:
     """The data centre as site.yml makes it."""
-    run = bare.play("site.yml", "--diff")
-    print(f"site.yml on bare hosts: {run.seconds:.1f} s, {run.changed} changes")
+    print(f"site.yml on bare hosts: {bare.play('site.yml').seconds:.1f} s")
     return bare
 
 
@@ -87,8 +86,7 @@ def edits(run: PlaybookRun) -> list[str]:
 
 
 def commits(cluster: Cluster) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = simulator(cluster).status()["commits"]
-    return found
+    return list(simulator(cluster).status()["commits"])
 
 
 @contextlib.contextmanager
@@ -104,9 +102,7 @@ def no_packet_lost_and_no_session_reset(cluster: Cluster, reflectors: Sequence[s
     assert reset_sessions(before, reflector_sessions(cluster, reflectors)) == {}
 
 
-def reflector_sessions(
-    cluster: Cluster, reflectors: Sequence[str] = REFLECTORS
-) -> dict[tuple[str, str], Session]:
+def reflector_sessions(cluster: Cluster, reflectors: Sequence[str] = REFLECTORS) -> dict[tuple[str, str], Session]:
     """The core's sessions with reflectors, as the core tells."""
     found = cluster.sessions("core")
     return {("core", address): found[address] for address in reflectors if address in found}
@@ -127,15 +123,13 @@ def test_check_mode_on_a_bare_gateway_shows_what_would_come_and_leaves_nothing(b
 def test_the_gateway_is_built_by_one_commit_and_its_confirmation(cluster: Cluster) -> None:
     newest, before, *_older = commits(cluster)
     assert "commit confirmed" in before["comment"] and "commit confirmed" not in newest["comment"]
-    assert {newest["log"], before["log"]} != {""}
-    assert {session.state for session in reflector_sessions(cluster).values()} == {"Established"}
-    assert set(reflector_sessions(cluster)) == {("core", address) for address in REFLECTORS}
+    assert newest["log"].startswith("vmcluster.network") and before["log"].startswith("vmcluster.network")
+    assert [session.state for session in reflector_sessions(cluster).values()] == ["Established"] * len(REFLECTORS)
 
 
 def test_the_second_run_changes_nothing_and_nothing_is_in_the_history(cluster: Cluster) -> None:
     before = commits(cluster)
     run = cluster.play("site.yml")
-    print(f"site.yml again: {run.seconds:.1f} s")
     assert {host: counts["changed"] for host, counts in run.recap.items()} == dict.fromkeys(FABRIC, 0), run.output
     assert commits(cluster) == before
 
@@ -162,8 +156,8 @@ def test_a_detached_vm_is_gone_from_it_before_its_address_is_given_back(
 ) -> None:
     cluster.attach({"name": "short", "node": "node3"})
     addresses = cluster.start_guests("node3", "short")["short"]
-    cluster.wait_for_answer("ext", addresses)
     cluster.attach({"name": "short", "node": "node3"})
+    cluster.wait_for_answer("ext", addresses)
     cluster.lab.guest_del("short")
     cluster.detach("short")
     assert not any(cluster.kernel_routes(address) for address in addresses)
@@ -218,8 +212,7 @@ def test_a_pool_more_and_less_is_a_minimal_change_and_costs_no_packet(
     cluster: Cluster, vms: dict[str, list[str]]
 ) -> None:
     with no_packet_lost_and_no_session_reset(cluster):
-        wider = core(cluster, cluster_keys=WIDER)
-        back = core(cluster)
+        wider, back = core(cluster, cluster_keys=WIDER), core(cluster)
     assert edits(wider) == [
         "+route-filter 198.51.100.0/24 prefix-length-range /32-/32;",
         "+route 198.51.100.0/24 {", "+discard;", "+tag 773;", "+}"], wider.output
@@ -243,22 +236,21 @@ def test_another_community_is_one_line(cluster: Cluster, vms: dict[str, list[str
                              "+members [ 65010:101 large:65010:1:100 ];"], run.output
 
 
-def third_reflector(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """An inventory beside the usual one with a reflector that is not there; what to run the gateway with, then."""
+def with_absent_reflector(cluster: Cluster, folder: Path) -> Cluster:
+    """The cluster with one more reflector, which is not there."""
     overlay = folder / "rr3.json"
     absent = {"underlay_ipv4": "10.20.0.23", "underlay_ipv6": "fd20::23", "route_reflector_platform": "external"}
     overlay.write_text(json.dumps({"route_reflectors": {"hosts": {"rr3": absent}}}))
-    return overlay, {"core_gateway_junos_wait": 3}
+    return Cluster(cluster.lab, *cluster.inventory, overlay)
 
 
 def test_a_verification_that_fails_is_rolled_back_at_once_and_costs_no_packet(
     cluster: Cluster, vms: dict[str, list[str]], tmp_path: Path
 ) -> None:
-    overlay, extra = third_reflector(tmp_path)
     before = simulator(cluster).status()
-    wider = Cluster(cluster.lab, *cluster.inventory, overlay)
+    wider = with_absent_reflector(cluster, tmp_path)
     with no_packet_lost_and_no_session_reset(cluster):
-        run = core(wider, check=False, extra=extra)
+        run = core(wider, check=False, extra={"core_gateway_junos_wait": 3})
     assert run.returncode != 0
     assert "10.20.0.23" in run.output and "fd20::23" in run.output and "taken back at once" in run.output, run.output
     assert "+neighbor 10.20.0.23 {" in edits(run), "the failed run shows what it had done"
@@ -283,8 +275,7 @@ def find_descendants(pid: int) -> list[int]:
 
 def kill_when_committed(cluster: Cluster, extra: dict[str, Any]) -> None:
     """Run site.yml for the gateway; the whole controller dies while a commit waits for its confirmation."""
-    command = playbook_command(
-        "site.yml", "--limit", "core", "-e", json.dumps(extra), inventory=cluster.inventory)
+    command = playbook_command("site.yml", "--limit", "core", "-e", json.dumps(extra), inventory=cluster.inventory)
     process = subprocess.Popen(
         command, cwd=CHECKOUT, env=playbook_environment(cluster.lab.name), stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -300,9 +291,7 @@ def kill_when_committed(cluster: Cluster, extra: dict[str, Any]) -> None:
 def test_a_controller_killed_before_it_confirms_is_made_up_for_by_junos_and_by_the_next_run(
     cluster: Cluster, vms: dict[str, list[str]], tmp_path: Path
 ) -> None:
-    overlay, _extra = third_reflector(tmp_path)
-    wider = Cluster(cluster.lab, *cluster.inventory, overlay)
-    device = simulator(cluster)
+    wider, device = with_absent_reflector(cluster, tmp_path), simulator(cluster)
     with no_packet_lost_and_no_session_reset(cluster):
         device.order("minute", seconds=2)
         try:
@@ -343,10 +332,9 @@ def test_somebody_elses_uncommitted_changes_are_told_and_left_alone(
 
 def test_a_wrong_password_is_told_apart(cluster: Cluster, tmp_path: Path) -> None:
     password = simulator(cluster).settings["users"]["automation"]["password"]
-    by_password = tmp_path / "config"
-    configured = (cluster.lab.state.folder / "ssh" / "config").read_text().splitlines()
-    by_password.write_text("\n".join(line for line in configured if "IdentityFile" not in line))
-    extra = {"core_gateway_junos_ssh_config": str(by_password)}
+    by_key = (cluster.lab.state.folder / "ssh" / "config").read_text()
+    (tmp_path / "config").write_text(re.sub(r"\n *IdentityFile .*", "", by_key))
+    extra = {"core_gateway_junos_ssh_config": str(tmp_path / "config")}
     run = core(cluster, check=False, extra={**extra, "ansible_password": "not-the-password"})
     assert run.returncode != 0 and "refused the login of automation with the password" in run.output, run.output
     assert "not-the-password" not in run.output
@@ -354,13 +342,11 @@ def test_a_wrong_password_is_told_apart(cluster: Cluster, tmp_path: Path) -> Non
 
 
 
-BAD = [
-    ("a minute of nothing", {"core_gateway_junos_confirm": 0}, "core_gateway_junos_confirm: 0 is out of range"),
-    ("a name that would end a statement", {"core_gateway_junos_groups": {"ipv4": {"name": "x; }"}}}, "is not a name"),
-]
+BAD = [({"core_gateway_junos_confirm": 0}, "core_gateway_junos_confirm: 0 is out of range"),
+       ({"core_gateway_junos_groups": {"ipv4": {"name": "x; }"}}}, "is not a name that Junos takes")]
 
 
-@pytest.mark.parametrize(("extra", "told"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+@pytest.mark.parametrize(("extra", "told"), BAD, ids=["no minute", "a name that would end a statement"])
 def test_a_mistake_is_told_before_anybody_talks_to_it(cluster: Cluster, extra: dict[str, Any], told: str) -> None:
     sessions = simulator(cluster).status()["sessions"]
     run = core(cluster, check=False, extra=extra)
