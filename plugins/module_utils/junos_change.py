@@ -61,7 +61,7 @@ def change_device(session: Any, orders: Orders, check_mode: bool) -> Outcome:
     """Do it; see above for the order of things. Raises JunosError, ChangeFailed when something was committed."""
     plan = _read_plan(session, orders)
     pending = read_pending(session.rpc("get_commit_information"))
-    if not plan.steps and (pending is None or not _is_ours(pending, orders)):
+    if not plan.steps and not _is_ours(pending, orders):
         return Outcome(plan, hints=_hint_of(pending))
     session.lock()
     pending = read_pending(session.rpc("get_commit_information"))
@@ -128,13 +128,19 @@ def _verify_or_undo(session: Any, orders: Orders, diff: str, deadline: Optional[
     began = time.monotonic()
     try:
         faults = _verify(session, orders)
-        if not faults:
+        waits = _is_ours(read_pending(session.rpc("get_commit_information")), orders)
+        if waits and not faults:
             session.commit(orders.comment)
             return
     except SessionLost as error:
         raise _lost(error, diff, deadline) from error
     except JunosError as error:
-        faults = [f"the commit that confirms was refused: {error}"]
+        waits, faults = True, [f"the commit that confirms was refused: {error}"]
+    if not waits:  # `rollback 1` would bring the change back now
+        raise ChangeFailed(
+            "\n".join(["Junos has rolled the change back by itself, as it took longer to verify than confirm allows:",
+                       *(faults or ["nothing was wrong with it"])]),
+            {"diff": {"prepared": diff}, "missing": faults, "rolled_back": True})
     _undo(session, orders, diff, faults, deadline, time.monotonic() - began)
 
 
@@ -184,8 +190,8 @@ def _when(deadline: Optional[float]) -> str:
     return f"Junos rolls back by itself, at {clock} by this host's clock at the latest."
 
 
-def _is_ours(pending: Commit, orders: Orders) -> bool:
-    return pending.log.startswith(orders.comment)
+def _is_ours(pending: Optional[Commit], orders: Orders) -> bool:
+    return pending is not None and pending.log.startswith(orders.comment)
 
 
 def _hint_of_rest(session: Any, orders: Orders) -> Sequence[str]:

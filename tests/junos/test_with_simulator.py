@@ -156,6 +156,16 @@ def test_a_session_lost_after_the_commit_tells_when_junos_rolls_back_and_the_nex
     assert not simulated.change(GROUP)["changed"]
 
 
+def test_a_change_that_junos_has_rolled_back_by_itself_is_told_so_and_not_brought_back(simulated):
+    simulated.order("minute", seconds=1)
+    establish(simulated, "Active", "Active")
+    result = simulated.run(groups=[GROUP], expect={"established": "all"}, confirm=1, wait=4)
+    assert result["failed"] and result["rolled_back"] and "rolled the change back by itself" in result["msg"]
+    assert [entry["user"] for entry in simulated.status["commits"]][0] == "root"
+    assert_untouched(simulated, commits=3)
+    assert simulated.change(GROUP, check=True)["changed"]
+
+
 def kill_between_commit_and_confirmation(simulated):
     """A run that verifies for long, killed meanwhile."""
     simulated.order("minute", seconds=60)
