@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
             told = self._try(task_vars, "outcome", change, deadline)
             time.sleep(PAUSE)
         result.update(failed=True, outcome=told.get("outcome", "unknown"), changed=told.get("outcome") != "rolled back")
-        unasked = "the host booted in the middle" if told.get("by") == "boot" else "the host could not be asked in time"
+        unasked = "the host booted in the middle" if told.get("by") == "boot" else "no connection to the host in time"
         wrong = result["wrong"] or [unasked]
         lines = ["The change was not confirmed.", "Tried: " + "; ".join(result["tried"]), "Wrong: " + "; ".join(wrong)]
         if told.get("outcome") == "rolled back":
