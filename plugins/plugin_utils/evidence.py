@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..module_utils.frr_state import is_in_kernel
-from .verify import Cluster, Evidence, Host, Peer, Report
+from .verify_model import Cluster, Evidence, Host, Peer, Report
 
 GROUP_OF_ROLE = {
     "ipfabric": "nodes",

@@ -6,7 +6,8 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.vmcluster.network.plugins.plugin_utils.verify import Cluster, Host, Peer, verify_cluster
+from ansible_collections.vmcluster.network.plugins.plugin_utils.verify import verify_cluster
+from ansible_collections.vmcluster.network.plugins.plugin_utils.verify_model import Cluster, Host, Peer
 
 COMMUNITY = "65010:100"
 ALPHA = Cluster("alpha", frozenset({COMMUNITY}), ("203.0.113.0/24", "2001:db8:1::/64"), frozenset({"web1"}), "rr1")
