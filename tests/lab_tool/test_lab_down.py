@@ -117,7 +117,10 @@ def test_a_lab_that_fails_to_come_up_is_taken_down_again(tmp_path: Path) -> None
 @pytest.mark.parametrize("milliseconds", [0, 3, 10, 20, 40, 100, 300])
 def test_an_interrupted_start_leaves_nothing(milliseconds: int) -> None:
     argv = [sys.executable, str(CHECKOUT / "lab" / "lab"), "--name", NAME, "up", "--topology", str(SMALL)]
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as starting:
+    with subprocess.Popen(
+            argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            # A shell that runs tests in the background lets them inherit that ^C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as starting:
         state = LabState(NAME)
         while not state.is_up() and starting.poll() is None:
             pass
