@@ -41,8 +41,8 @@ def carry_out(wanted: Wanted, found: FoundContainer) -> FoundContainer:
     running = found.running
     for step in steps:
         for command in step.commands:
-            verb, _, rest = command.partition(" ")
-            path, _, text = rest.partition(" ")
+            verb, _steps, rest = command.partition(" ")
+            path, _steps, text = rest.partition(" ")
             if verb in ("write", "remove"):
                 texts[path] = text if verb == "write" else None
             running = {"start": True, "stop": False}.get(verb, running)
@@ -95,12 +95,12 @@ def test_removal_of_our_container_stops_it_and_leaves_no_file_and_then_nothing()
 
 def test_a_change_while_it_runs_is_written_and_it_is_not_restarted() -> None:
     made = carry_out(wish(), NOTHING)
-    steps, _ = plan_container(wish(nics=[{**NIC, "addresses": ["203.0.113.99"]}]), made, FOLDER)
+    steps, _mistakes = plan_container(wish(nics=[{**NIC, "addresses": ["203.0.113.99"]}]), made, FOLDER)
     assert [step.thing for step in steps] == ["/var/lib/lxc/ct1/vmcluster.conf"]
 
 
 def test_mistakes_are_told_together() -> None:
     entry = {"name": "c/t", "state": "running", "adopt": False, "config": ["nonsense"],
              "nics": [{"nic": 0, "addresses": ["203.0.113.11/32"]}]}
-    _, mistakes = check_wanted([entry, entry], FOLDER)
+    _wanted, mistakes = check_wanted([entry, entry], FOLDER)
     assert len(mistakes) == 7
