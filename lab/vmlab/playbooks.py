@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -76,7 +77,7 @@ def run_playbook(
     try:
         output, _nothing = process.communicate(timeout=timeout if kill_after is None else kill_after)
     except subprocess.TimeoutExpired as late:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_with_workers(process)
         output, _nothing = process.communicate()
         if kill_after is None:
             raise LabError(f"{playbook} did not end within {timeout:.0f} s:\n{output}") from late
@@ -84,6 +85,17 @@ def run_playbook(
     if check and run.returncode != 0:
         raise LabError(f"{playbook} ended with {run.returncode}:\n{output}")
     return run
+
+
+def kill_with_workers(process: subprocess.Popen[str]) -> None:
+    """SIGKILL to a run's process group, and to its workers: they have sessions of their own and would wait for ever."""
+    workers: list[str] = []
+    with contextlib.suppress(OSError):
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.killpg(process.pid, signal.SIGKILL)
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(worker), signal.SIGKILL)
 
 
 def read_recap(output: str) -> dict[str, dict[str, int]]:

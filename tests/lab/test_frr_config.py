@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import time
 
 from frr_site import FILTERS, FRR, PASSWORD, Site, as_set_up, changed, lab, sessions, site
+from vmlab.playbooks import kill_with_workers
 from vmlab.state import CHECKOUT
 from vmlab.stories import wait_until
 
@@ -101,7 +100,7 @@ def test_runs_killed_at_any_moment_are_finished_by_the_next(site: Site) -> None:
         text = FILTERS + "".join(f"ip prefix-list VMC-NODE-{number} permit 10.{part}.0.0/16\n" for part in range(200))
         process = site.start("old,new", "frr_config", {"text": text, "prefix": "VMC-NODE-"})
         time.sleep(random.uniform(0.7, 1.6))
-        os.killpg(process.pid, signal.SIGKILL)  # its workers too, else they wait for ever
+        kill_with_workers(process)
         process.communicate()
         for host in FRR:  # what was started on a host goes on without its controller
             wait_until(
