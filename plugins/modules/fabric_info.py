@@ -36,13 +36,8 @@ options:
       - Whether the routes of zebra and the kernel are told too, and count for RV(usable).
     type: bool
     default: true
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Reads only.
-    support: none
+extends_documentation_fragment:
+  - vmcluster.network.attributes.reads_only
 author:
   - The vmcluster.network authors (@vmcluster)
 seealso:

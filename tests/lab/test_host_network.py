@@ -18,7 +18,14 @@ from typing import Any
 import pytest
 import yaml
 from vmlab import Lab
-from vmlab.playbooks import PlaybookRun, playbook_command, playbook_environment, read_recap, run_playbook
+from vmlab.playbooks import (
+    PlaybookRun,
+    kill_with_workers,
+    playbook_command,
+    playbook_environment,
+    read_recap,
+    run_playbook,
+)
 from vmlab.state import CHECKOUT
 from vmlab.stories import unique_lab_name, wait_until
 
@@ -177,7 +184,7 @@ def test_after_a_killed_controller_the_old_state_returns_by_itself(
 ) -> None:
     before = read_states(lab)
     run = start_and_wait_until_applied(lab, ports=["eth1"], host_network_timeout=TIMEOUT)
-    os.killpg(run.pid, 9)
+    kill_with_workers(run)
     run.communicate(timeout=10)
     assert all(("br0", address, 24) in read_state(lab, host)["addresses"] for host, address in HOSTS.items())
     print(f"back {wait_for_return(lab, before, TIMEOUT + NOTICE):.1f} s after the kill")
@@ -187,7 +194,7 @@ def test_after_a_killed_controller_the_old_state_returns_by_itself(
 
 def test_run_after_a_killed_one_lets_the_old_state_return_and_completes(lab: Lab) -> None:
     run = start_and_wait_until_applied(lab, gateway="10.20.0.99", host_network_timeout=TIMEOUT)
-    os.killpg(run.pid, 9)
+    kill_with_workers(run)
     run.communicate(timeout=10)
     open_changes = {host: json.loads(lab.exec(host, ["cat", CHANGE]).stdout)["id"] for host in HOSTS}
     assert play(lab).changed == len(HOSTS)
