@@ -55,6 +55,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
         "bridge": {"type": "str"},
         "kind": {"type": "str", "choices": ["tap", "veth"], "default": "tap"},
         "owner": {"type": "str"},
+        "driver": {"type": "str", "choices": ["libvirt", "lxc"]},
         "multi_queue": {"type": "bool", "default": False},
         "mtu": {"type": "int"},
         "sysctls": {"type": "dict", "default": {}},

@@ -179,6 +179,7 @@ def record_text(vm: Vm) -> str:
         "prefixes": vm.prefixes, "mac": vm.mac, "mtu": vm.mtu, "gateway": vm.gateway._asdict(),
         "announcement": vm.announcement,
         **({"bridge": vm.bridge} if vm.bridge else {}),
+        **({"driver": vm.driver} if vm.driver else {}),
         **({"routes": vm.routes} if kernel_routes(vm) else {}),
         "create": create_lines(vm), "sysctls": sysctls_of(vm), "configure": configure_lines(vm),
         **({"late": late_lines(vm)} if late_lines(vm) else {}),

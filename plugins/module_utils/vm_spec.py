@@ -46,7 +46,8 @@ class Vm(NamedTuple):
     """One VM interface that is wanted. Addresses, prefixes and MACs are in canonical form; owner is a user id.
 
     bridge: the bridge that it is a port of, or empty; its gateway has the MAC of the node's side then, no addresses.
-    routes: FRR or KERNEL. proxy_ndp: the interface that answers for the VM's IPv6 addresses, or empty.
+    routes: FRR or KERNEL. proxy_ndp: the interface that answers for the VM's IPv6 addresses, or empty. driver: what runs
+    the guest where that is ours to run, or empty.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Vm(NamedTuple):
     bridge: str = ""
     routes: str = FRR
     proxy_ndp: str = ""
+    driver: str = ""
 
 
 class Wanted(NamedTuple):
@@ -178,7 +180,7 @@ def _check_vm(
     return Vm(
         entry["name"], entry["nic"], interface, altname, entry["kind"], owner_id, bool(entry["multi_queue"]), addresses,
         prefixes, mac, mtu, tuple(sorted((key, str(value)) for key, value in sysctls.items())), entry["announcement"],
-        gateway, bridge, routes, "" if bridge else params.get("proxy_ndp") or "")
+        gateway, bridge, routes, "" if bridge else params.get("proxy_ndp") or "", entry.get("driver") or "")
 
 
 def _check_way(entry: Mapping[str, Any], bridge: str, routes: str, proxy_ndp: str) -> List[str]:

@@ -121,6 +121,12 @@ options:
       owner:
         description: User, by name or number, who may attach to the tap. Default is O(owner).
         type: str
+      driver:
+        description:
+          - What runs the guest, if that is M(vmcluster.network.libvirt_domain) or M(vmcluster.network.lxc_container).
+          - It is recorded alone, so that verification and detaching know which hypervisor to ask.
+        type: str
+        choices: [libvirt, lxc]
       multi_queue:
         description: Make a tap with several queues, as a domain with C(<driver queues="…"/>) needs it.
         type: bool

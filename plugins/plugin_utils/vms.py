@@ -154,6 +154,6 @@ def _interface_of(vm: Mapping[str, Any], addresses: Mapping[tuple[str, str], str
         "kind": vm["kind"],
         "owner": vm["owner"],
         "announcement": vm["announcement"],
-        **({"bridge": vm["bridge"]} if vm.get("bridge") else {}),
+        **{key: vm[key] for key in ("bridge", "driver") if vm.get(key)},
         "state": "present",
     }
