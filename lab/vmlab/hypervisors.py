@@ -49,3 +49,16 @@ def install_guest_image(lab: Lab, host: str) -> None:
     image = provide_guest_image(lambda _what: None)
     for name in ("vmlinuz", "initramfs"):
         shutil.copy(image / name, folder / name)
+
+
+def let_roots_in(lab: Lab, *hosts: str) -> None:
+    """Let each host's root in on the others by SSH, as an administrator does for libvirt's migrations."""
+    make_key = "[ -e .ssh/id_ed25519 ] || ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519; cat .ssh/id_ed25519.pub"
+    keys = {host: lab.exec(host, ["sh", "-euc", f"cd /root; {make_key}"]).stdout for host in hosts}
+    known = "".join(
+        f"{address.partition('/')[0]} {lab.exec(host, ['cat', '/etc/ssh/ssh_host_ed25519_key.pub']).stdout}"
+        for host in hosts for address in lab.topology.host(host).interfaces[0].addresses)
+    for host in hosts:
+        others = "".join(key for name, key in keys.items() if name != host)
+        for file, text in (("authorized_keys", others), ("known_hosts", known)):
+            lab.exec(host, ["sh", "-euc", f"cat >> /root/.ssh/{file}"], input=text)

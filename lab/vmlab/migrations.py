@@ -4,19 +4,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from .cluster import Cluster
 from .errors import LabError
 from .lab import Lab
+from .netns import inside_netns, named_netns
 from .playbooks import PlaybookRun
 from .stories import wait_until
 
 AGENTS = "run/vmcluster/migrations"
+TICK_PORT = 7770
+TICK_TIMEOUT = 60.0  # seconds
 
 
 class Migration:
@@ -94,3 +99,47 @@ def move_guest(lab: Lab, vm: str, target: str, *, tell: bool = True, downtime: f
     source = next(guest.node for guest in lab.guests() if guest.vm == vm)
     at_stop = (lambda: tell_agent(lab, source, vm, "stopped")) if tell else None
     lab.guest_move(vm, target, at_stop=at_stop, downtime=downtime)
+
+
+class Ticks:
+    """A TCP connection from a host to a qemu guest, which sends a number every 10 ms; it is read in the background."""
+
+    def __init__(self, lab: Lab, host: str, address: str) -> None:
+        with inside_netns(named_netns(lab.state.host_netns(host))):
+            self.link = socket.create_connection((address, TICK_PORT), timeout=TICK_TIMEOUT)
+        self.count, self.longest_gap, self.wrong = -1, 0.0, ""
+        self.ends = False
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def __enter__(self) -> Ticks:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.ends = True
+        with contextlib.suppress(OSError):
+            self.link.shutdown(socket.SHUT_RDWR)
+        self.reader.join(TICK_TIMEOUT)
+        self.link.close()
+
+    def _read(self) -> None:
+        began = time.monotonic()
+        try:
+            with self.link.makefile("rb") as stream:
+                for line in stream:
+                    now = time.monotonic()
+                    began, self.longest_gap = now, max(self.longest_gap, now - began)
+                    if int(line) != self.count + 1:
+                        self.wrong = f"{line!r} after {self.count}"
+                        return
+                    self.count += 1
+            self.wrong = "" if self.ends else "the guest has closed it"
+        except (OSError, ValueError) as error:
+            self.wrong = "" if self.ends else str(error)
+
+    def check(self) -> None:
+        """Wait until more comes; a LabError when the connection is lost, or a number is."""
+        count = self.count
+        wait_until(lambda: self.wrong or self.count > count + 2, TICK_TIMEOUT, "the guest sends over the connection")
+        if self.wrong:
+            raise LabError(f"the connection to the guest: {self.wrong}")

@@ -64,7 +64,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
     if mistakes:
         return _refuse(mistakes)
     try:
-        with _connection(params["uri"]) as host:
+        with connection(params["uri"]) as host:
             plans, mistakes = _plan(host, wanted)
             if mistakes:
                 return _refuse(mistakes)
@@ -93,21 +93,21 @@ def _refuse(mistakes: Sequence[str]) -> Dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _connection(uri: str) -> Iterator[Any]:
+def connection(uri: str) -> Iterator[Any]:
     """A connection to libvirt; what libvirt raises in the block is a HostError."""
     libvirt.registerErrorHandler(lambda _context, _error: None, None)  # else it prints beside the module's answer
-    connection = None
+    host = None
     try:
-        connection = libvirt.open(uri)
-        yield connection
+        host = libvirt.open(uri)
+        yield host
     except libvirt.libvirtError as error:
         raise HostError(f"libvirt at {uri}: {error}") from error
     finally:
-        if connection is not None:
-            connection.close()
+        if host is not None:
+            host.close()
 
 
-def _find(host: Any, name: str) -> Any:
+def find_domain(host: Any, name: str) -> Any:
     """Return libvirt's domain of a name, None where there is none."""
     try:
         return host.lookupByName(name)
@@ -120,7 +120,7 @@ def _find(host: Any, name: str) -> Any:
 def _read(host: Any, names: Iterable[str]) -> Dict[str, FoundDomain]:
     found = {}
     for name in names:
-        domain = _find(host, name)
+        domain = find_domain(host, name)
         if domain is not None:
             flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE if domain.isPersistent() else 0
             autostart = bool(domain.isPersistent() and domain.autostart())
@@ -149,7 +149,7 @@ def _apply(host: Any, plans: Mapping[str, Sequence[Step]], stop_timeout: int) ->
     """Carry out the plans; one domain's failure does not stop the others. Guests to be stopped are told so together."""
     stopping = [name for name, steps in plans.items() for step in steps if "stop" in step.commands]
     for name in stopping:
-        _ask_to_stop(_find(host, name))
+        _ask_to_stop(find_domain(host, name))
     failures = []
     for name, steps in plans.items():
         try:
@@ -166,7 +166,7 @@ def _carry_out(host: Any, name: str, command: str, stop_timeout: int) -> None:
     if verb == "define":
         host.defineXMLFlags(rest, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
         return
-    domain = _find(host, name)
+    domain = find_domain(host, name)
     if domain is None:
         return
     if verb == "stop":

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..module_utils.vm_migration_plan import refuse
 from .cluster import IPFABRIC, ROUTING
+from .migration_guests import add_departure, describe_guest, find_guest
 from .names import lease_owner
+from .read_guests import EXTERNAL_DRIVER, LXC
 
 Entry = dict[str, Any]
 Answers = Mapping[str, Mapping[str, Any]]
@@ -24,7 +26,8 @@ Answers = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Migration:
-    """One interface of a VM, from node to node. fresh: nothing has been armed yet, or not on both nodes."""
+    """One interface of a VM, from node to node. fresh: nothing has been armed yet, or not on both nodes. driver: what
+    runs the VM; guest: its description, where it has one."""
 
     cluster: str
     name: str
@@ -33,6 +36,8 @@ class Migration:
     target: str
     fresh: bool
     interface: Mapping[str, Any]
+    driver: str = EXTERNAL_DRIVER
+    guest: Entry | None = None
 
 
 class Refused(ValueError):
@@ -49,8 +54,8 @@ def plan_migrations(
 ) -> list[Migration]:
     """Return what is to be done for each interface of the VMs asked for.
 
-    plan: of cluster_plan. asked: `{name, node}`, `cluster` where names are not unique; to abort, node may be absent.
-    leases: of all registers. Raises Refused.
+    plan: of cluster_plan. asked: `{name, node}`, `cluster` where names are not unique; to abort, node may be absent;
+    `driver` and `guest` of a VM that is not declared. leases: of all registers. Raises Refused.
     """
     leases = list(leases)
     mistakes: list[str] = []
@@ -62,7 +67,8 @@ def plan_migrations(
                 where = _Where(cluster, vm["name"], nic, holder, found)
                 migration = where.to_abort() if abort else where.to_move(vm["node"])
                 if migration is not None:
-                    migrations[cluster, vm["name"], nic] = migration
+                    driver, guest = _find_driver(plan, cluster, vm, migration.interface)
+                    migrations[cluster, vm["name"], nic] = replace(migration, driver=driver, guest=guest)
         except Refused as refused:
             mistakes += refused.args
     if mistakes:
@@ -98,6 +104,18 @@ def _find_cluster(
     if types[0] != IPFABRIC:
         raise Refused(refuse("NotBuilt", f"{home} is of type {types[0]}, for which there is no migration yet"))
     return home
+
+
+def _find_driver(
+    plan: Mapping[str, Any], cluster: str, vm: Mapping[str, Any], interface: Mapping[str, Any]
+) -> tuple[str, Entry | None]:
+    driver, guest, mistakes = find_guest(plan, cluster, vm, interface.get("driver"))
+    if mistakes:
+        raise Refused(*mistakes)
+    if driver == LXC:
+        text = f"{vm['name']} is a container, and only virtual machines migrate live: detach it, bring its files to "
+        raise Refused(refuse("Container", f"{text}the other node, attach it there"))
+    return driver, guest
 
 
 def _nics_of(cluster: str, name: str, leases: Iterable[Mapping[str, Any]]) -> dict[int, str]:
@@ -191,7 +209,9 @@ def describe_migrations(
 ) -> dict[str, Entry]:
     """Return each node's part. ends: as fabric_vm_migration takes them, of them those to make ready (`fresh_ends`);
     standby, announced, absent: as fabric_vm_iface takes VMs; prefixes and next_hops: what core gateways are to have;
-    vms: as `lease_requests` takes them, of VMs that come."""
+    vms: as `lease_requests` takes them, of VMs that come. external: ends on a source whose guests others move; domains:
+    as libvirt_migration takes them; guests, absent_guests: as vm_guests takes VMs, those that a driver runs and that
+    come or go."""
     nodes: dict[str, Entry] = {}
     for migration, key in zip(migrations, keys, strict=False):
         ends = [(migration.source, "source", migration.target), (migration.target, "target", migration.source)]
@@ -202,7 +222,10 @@ def describe_migrations(
             end = _describe_end(plan, migration, node, role, other, key)
             part[f"{role}s"].append(end)
             part[f"fresh_{role}s"] += [end] if migration.fresh else []
+            guests = describe_guest(migration.name, migration.nic, migration.driver, migration.guest)
+            part["guests" if role == "target" else "absent_guests"] += guests
             if role == "source":
+                add_departure(part, end, migration.driver)
                 part["absent"].append({"name": migration.name, "nic": migration.nic, "state": "absent"})
             else:
                 _add_arrival(part, migration)
@@ -213,7 +236,8 @@ def _no_part(plan: Mapping[str, Any], node: str) -> Entry:
     lists: Entry = {
         key: []
         for key in (
-            "sources", "targets", "fresh_sources", "fresh_targets", "absent", "standby", "announced", "prefixes", "vms"
+            "sources", "targets", "fresh_sources", "fresh_targets", "absent", "standby", "announced", "prefixes", "vms",
+            "external", "domains", "guests", "absent_guests",
         )
     }
     underlay = plan["underlay"][node]
@@ -224,6 +248,7 @@ def _add_arrival(part: Entry, migration: Migration) -> None:
     interface = migration.interface
     copied = ("nic", "addresses", "prefixes", "mac", "kind", "owner", "multi_queue", "mtu")
     vm = {"name": migration.name, **{key: interface[key] for key in copied}}
+    vm.update({"driver": interface["driver"]} if interface.get("driver") else {})
     part["standby"] += [{**vm, "announcement": "standby"}] if migration.fresh else []
     part["announced"].append({**vm, "announcement": "announced"})
     part["prefixes"] += [str(ipaddress.ip_network(each)) for each in (*interface["addresses"], *interface["prefixes"])]

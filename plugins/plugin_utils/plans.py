@@ -209,6 +209,7 @@ def describe_cluster(cluster: Cluster) -> Plan:
         "route_reflectors": list(cluster.route_reflectors),
         "core_gateways": list(cluster.core_gateways),
         "vms": [describe_vm(vm, cluster) for vm in cluster.vms],
+        **({"vm_driver": cluster.vm_driver} if cluster.vm_driver != EXTERNAL else {}),
     }
 
 

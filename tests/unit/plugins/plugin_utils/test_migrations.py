@@ -195,3 +195,46 @@ def test_a_target_is_told_the_port_of_its_own_source():
     results = [armed, other, {"skipped": True}, None]
     assert [end["port"] for end in with_ports([{"name": "web1", "nic": 0}, {"name": "web2", "nic": 0}], results)] == [
         7771, 0]
+
+
+def drivers(entry=None, interface_driver=None, declared=None, of_cluster=None):
+    alpha = {**PLAN["clusters"]["alpha"], "vms": declared or [], **({"vm_driver": of_cluster} if of_cluster else {})}
+    there = {**interface(), "driver": interface_driver}
+    asked = {"name": "web1", "node": "node2", **(entry or {})}
+    planned = {**PLAN, "clusters": {**PLAN["clusters"], "alpha": alpha}}
+    (moved,) = plan_migrations(planned, [asked], [lease("alpha/web1", "node1")], answers(node1=([there], [])))
+    return moved
+
+
+DECLARED = {"name": "web1", "nic": 0, "driver": "libvirt", "guest": {"memory": 512}}
+
+
+def test_what_runs_a_vm_is_told_by_the_entry_then_by_its_record_then_by_its_declaration_then_by_the_cluster():
+    assert drivers().driver == "external"
+    assert drivers(of_cluster="libvirt").driver == "libvirt"
+    assert drivers(of_cluster="libvirt", declared=[{"name": "web1", "nic": 0}]).driver == "external"
+    assert (drivers(declared=[DECLARED]).driver, drivers(declared=[DECLARED]).guest) == ("libvirt", {"memory": 512})
+    assert drivers(interface_driver="libvirt").driver == "libvirt"
+    told = drivers({"driver": "libvirt", "guest": {"memory": 256, "disks": ["/web1"]}}, declared=[DECLARED])
+    assert told.guest == {"memory": 256, "disks": [{"path": "/web1"}]}
+    assert drivers({"driver": "external"}, interface_driver="libvirt", declared=[DECLARED]).guest is None
+
+
+def test_containers_and_drivers_that_nobody_knows_are_refused():
+    with pytest.raises(Refused, match="^LiveMigrationRefused: Container: web1 "):
+        drivers(interface_driver="lxc")
+    with pytest.raises(Refused, match="^web1: driver: 'vmware' is not known"):
+        drivers({"driver": "vmware"})
+
+
+def test_what_libvirt_moves_is_not_asked_of_others_and_all_its_nics_go_at_once():
+    found = answers(node1=([interface(), interface(nic=1)], []))
+    leases = [lease("alpha/web1", "node1"), lease("alpha/web1#1", "node1", "203.0.113.11")]
+    entry = {"name": "web1", "node": "node2", "driver": "libvirt"}
+    nodes = describe_migrations(PLAN, plan_migrations(PLAN, [entry], leases, found), ["secret", "secret"])
+    assert nodes["node1"]["domains"] == [{"name": "web1", "nics": [0, 1], "other": "node2", "address": "10.20.0.12"}]
+    assert nodes["node1"]["external"] == [] and nodes["node2"]["domains"] == []
+    assert [each["nic"] for each in nodes["node2"]["guests"]] == [0, 1] == [
+        each["nic"] for each in nodes["node1"]["absent_guests"]]
+    others = describe_migrations(PLAN, plan(answers()), ["secret"])
+    assert [each["name"] for each in others["node1"]["external"]] == ["web1"] and others["node1"]["domains"] == []

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Guests of libvirt that migrate live: moved by libvirt itself, and by whom when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vmlab import Lab
+from vmlab.cluster import Cluster
+from vmlab.hypervisors import BOOT, install_guest_image, let_roots_in
+from vmlab.migrations import Ticks
+from vmlab.playbooks import PlaybookRun
+from vmlab.state import CHECKOUT
+from vmlab.stories import unique_lab_name
+
+pytestmark = pytest.mark.lab
+
+WEB1: dict[str, Any] = {
+    "name": "web1", "driver": "libvirt", "guest": {"memory": 128, "machine": "pc-i440fx-7.2", "boot": BOOT}}
+BOOT_SECONDS = 120  # 5 s on an idle machine; a slower one takes longer
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    lab = Lab.up(CHECKOUT / "lab" / "topologies" / "hypervisors.yml", unique_lab_name("migvirt"))
+    try:
+        for node in ("node1", "node2"):
+            install_guest_image(lab, node)
+        let_roots_in(lab, "node1", "node2")
+        built = Cluster(lab)
+        built.play("site.yml")
+        built.attach({**WEB1, "node": "node1"})
+        built.wait_for_answer("ext", addresses(built), BOOT_SECONDS)
+        yield built
+    finally:
+        lab.down()
+
+
+def addresses(cluster: Cluster) -> list[str]:
+    return [address for owner, _pool, address, _holder in cluster.leases() if owner == "alpha/web1"]
+
+
+def migrate(cluster: Cluster, node: str, **options: Any) -> PlaybookRun:
+    extra = {"vms": [{**WEB1, "node": node}], **options.pop("extra", {})}
+    return cluster.play("migrate_vm.yml", extra=extra, **options)
+
+
+def domain(cluster: Cluster, node: str) -> str:
+    """What libvirt on a node says of the guest: its state, whether it is defined there and starts with the node."""
+    told = cluster.lab.exec(node, ["virsh", "dominfo", "web1"], check=False).stdout
+    found = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    return " ".join(found.get(key, "").strip() for key in ("State", "Persistent", "Autostart")).strip()
+
+
+def check_whole(cluster: Cluster, node: str, folder: Path) -> None:
+    other = {"node1": "node2", "node2": "node1"}[node]
+    cluster.wait_for_answer("ext", addresses(cluster))
+    assert (domain(cluster, node), domain(cluster, other)) == ("running yes enable", "")
+    assert "web1" not in cluster.shell(other, "ls /sys/class/net; ls /var/lib/vmcluster/seeds || true")
+    report = cluster.verify(folder / "report.json")
+    assert report["agrees"], report["differences"]
+
+
+def test_a_guest_of_libvirt_moves_over_ssh_with_its_definition_and_keeps_a_tcp_connection(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    with Ticks(cluster.lab, "ext", addresses(cluster)[0]) as ticks:
+        migrate(cluster, "node2")
+        ticks.check()
+    check_whole(cluster, "node2", tmp_path)
+
+
+def test_a_guest_whose_libvirt_cannot_reach_the_other_stays_and_moves_when_it_can(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    with Ticks(cluster.lab, "ext", addresses(cluster)[1]) as ticks:
+        cluster.shell("node1", "systemctl stop libvirtd.service libvirtd-tcp.socket")
+        run = migrate(cluster, "node1", extra={"migrate_transport": "tcp"}, check=False)
+        assert run.returncode != 0 and "web1: libvirt does not move it to node1: " in run.output, run.output
+        ticks.check()
+        assert domain(cluster, "node2") == "running yes enable"
+        cluster.shell("node1", "systemctl stop libvirtd.service; systemctl start libvirtd-tcp.socket")
+        migrate(cluster, "node1", extra={"migrate_transport": "tcp"})
+        ticks.check()
+    check_whole(cluster, "node1", tmp_path)
