@@ -9,10 +9,9 @@ Elements: https://libvirt.org/formatdomain.html
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from xml.etree import ElementTree
 
-from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import check_vm_name, interface_name
 
 MARK_URI = "https://vmcluster.network/libvirt/1"
@@ -23,7 +22,7 @@ MARK = f"{{{MARK_URI}}}domain"
 DISK_BUSES = {"virtio": "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}
 """Buses, and how their disks are called."""
 
-RUNNING, STOPPED, ABSENT = "running", "stopped", "absent"
+RUNNING, STOPPED, PRESENT, ABSENT = "running", "stopped", "present", "absent"
 
 ElementTree.register_namespace("vmcluster", MARK_URI)
 
@@ -74,12 +73,14 @@ class Wanted(NamedTuple):
 
 
 class FoundDomain(NamedTuple):
-    """A domain that libvirt has. xml: of its next start."""
+    """A domain that libvirt has. xml: of its next start. attached: the cards that it runs with; None where it does not
+    run, or has a card of another kind than this module's."""
 
     domain: Domain
     xml: str
     running: bool
     ours: bool
+    attached: Optional[Tuple[Nic, ...]] = None
 
 
 def check_wanted(entries: Sequence[Mapping[str, Any]]) -> Tuple[Tuple[Wanted, ...], List[str]]:
@@ -152,6 +153,12 @@ def read_xml(xml: str, autostart: bool, running: bool) -> FoundDomain:
         autostart=autostart,
     )
     return FoundDomain(domain, xml, running, root.find(f"metadata/{MARK}") is not None)
+
+
+def read_attached(xml: str) -> Optional[Tuple[Nic, ...]]:
+    """Return the cards in the XML of a domain that runs, None where one is of another kind than this module's."""
+    nics = tuple(map(_read_nic, ElementTree.fromstring(xml).findall("devices/interface")))
+    return None if None in nics else tuple(filter(None, nics))
 
 
 def _read_memory(root: ElementTree.Element) -> int:
@@ -300,79 +307,3 @@ def make_nic(nic: Nic, known: Optional[ElementTree.Element] = None) -> ElementTr
     if nic.queues:
         ElementTree.SubElement(element, "driver", name="vhost", queues=str(nic.queues))
     return element
-
-
-def plan_domain(wanted: Wanted, found: Optional[FoundDomain], accelerator: str) -> Tuple[Tuple[Step, ...], List[str]]:
-    """Return the steps that bring a domain into its state, and why that is refused.
-
-    A step's commands are one of `stop`, `remove`, `define XML`, `autostart on|off`, `start`.
-    """
-    name, thing = wanted.domain.name, f"domain {wanted.domain.name}"
-    if wanted.state == ABSENT:
-        return _plan_removal(found, thing, wanted.adopt)
-    steps: List[Step] = []
-    if found is None:
-        needed = {"memory": wanted.domain.memory, "disks or boot": wanted.domain.disks or wanted.domain.boot}
-        mistakes = [f"{name}: {key} is missing: libvirt has no such domain, so it must be described"
-                    for key, value in needed.items() if not value]
-        if mistakes:
-            return (), mistakes
-    elif not found.ours and not wanted.adopt:
-        return (), [f"{name}: libvirt has a domain of this name that others made: set adopt, or rename one"]
-    wanted = _settle_machine(wanted, found)
-    before, after = describe_changes(wanted.domain, found.domain if found else None)
-    if after or before:
-        why = f"libvirt has no domain {name}" if found is None else "is not as described"
-        steps.append(Step(why, thing, before, after, (f"define {make_xml(wanted, accelerator, found)}",)))
-    autostart = wanted.domain.autostart
-    if autostart is not None and autostart != (found.domain.autostart if found else False):
-        what = "starts" if autostart else "does not start"
-        steps.append(Step(f"{what} with the node", thing, (), (), (f"autostart {'on' if autostart else 'off'}",)))
-    running = found is not None and found.running
-    if wanted.state == RUNNING and not running:
-        steps.append(Step("does not run", thing, (), (), ("start",)))
-    if wanted.state == STOPPED and running:
-        steps.insert(0, Step("runs", thing, (), (), ("stop",)))
-    return tuple(steps), []
-
-
-def _settle_machine(wanted: Wanted, found: Optional[FoundDomain]) -> Wanted:
-    """libvirt keeps the versioned name of what an alias such as q35 meant when it was defined."""
-    there = (found.domain.machine if found else None) or ""
-    alias = {"pc": "pc-i440fx", "q35": "pc-q35"}.get(wanted.domain.machine or "")
-    if alias and there.startswith(f"{alias}-"):
-        return wanted._replace(domain=wanted.domain._replace(machine=there))
-    return wanted
-
-
-def _plan_removal(found: Optional[FoundDomain], thing: str, adopt: bool) -> Tuple[Tuple[Step, ...], List[str]]:
-    """A domain of others is stopped only, and only if that was asked for."""
-    if found is None:
-        return (), []
-    if not found.ours and not adopt:
-        return (), [f"{found.domain.name}: others made this domain: set adopt to have it stopped"]
-    steps = [Step("runs", thing, (), (), ("stop",))] if found.running else []
-    if found.ours:
-        before, _after = describe_changes(found.domain, None)
-        steps.append(Step("is to be removed", thing, _after, (), ("remove",)))
-    elif found.domain.autostart:
-        steps.append(Step("does not start with the node", thing, (), (), ("autostart off",)))
-    return tuple(steps), []
-
-
-def describe_changes(wanted: Domain, there: Optional[Domain]) -> Tuple[Tuple[str, ...], Tuple[str, ...]]:
-    """Return the lines that go and those that come, of what is described and differs."""
-    old, new = (_describe(there, wanted) if there else {}), _describe(wanted, wanted)
-    keys = [key for key in new if old.get(key) != new[key]]
-    return (tuple(line for key in keys for line in old.get(key, ())), tuple(line for key in keys for line in new[key]))
-
-
-def _describe(domain: Domain, asked: Domain) -> Dict[str, Tuple[str, ...]]:
-    """Return a domain's lines by key, of the keys that another one says something of."""
-    texts: Dict[str, Tuple[str, ...]] = {
-        "vcpus": (f"vcpus: {domain.vcpus}",), "memory": (f"memory: {domain.memory} MiB",),
-        "machine": (f"machine: {domain.machine}",), "boot": (f"boot: {' '.join(domain.boot or ())}",),
-        "disks": tuple(f"disk: {disk}" for disk in domain.disks or ()),
-        "nics": tuple(f"nic: {nic}" for nic in domain.nics or ()),
-    }
-    return {key: lines for key, lines in texts.items() if getattr(asked, key) is not None}

@@ -12,13 +12,17 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Seque
 
 from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_domain import (
     FoundDomain,
+    Nic,
     Wanted,
     check_wanted,
-    plan_domain,
+    read_attached,
     read_xml,
 )
+from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_plan import plan_domain
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step, diff_of, reasons_of
 from ansible_collections.vmcluster.network.plugins.module_utils.waiting import ask_until
+
+UNPLUG_WAIT = 20  # seconds; a guest that answers does so in one
 
 LIBVIRT_IMPORT_ERROR: Optional[str]
 try:
@@ -33,7 +37,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
     "stop_timeout": {"type": "int", "default": 60},
     "domains": {"type": "list", "elements": "dict", "required": True, "options": {
         "name": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["running", "stopped", "absent"], "default": "running"},
+        "state": {"type": "str", "choices": ["running", "stopped", "present", "absent"], "default": "running"},
         "vcpus": {"type": "int"},
         "memory": {"type": "int"},
         "machine": {"type": "str"},
@@ -87,6 +91,37 @@ def describe(found: FoundDomain) -> Dict[str, Any]:
             "interfaces": [nic.interface for nic in domain.nics or ()]}
 
 
+def read_guests(uri: str, required: bool) -> List[Dict[str, Any]]:
+    """Return what guest_info tells of domains that are ours or on interfaces that are there without libvirt.
+
+    Raises HostError when libvirt does not answer and is required.
+    """
+    if LIBVIRT_IMPORT_ERROR:
+        if required:
+            raise HostError("the node has no Python binding of libvirt: install the package python3-libvirt")
+        return []
+    try:
+        with connection(uri) as host:
+            names = [domain.name() for domain in host.listAllDomains(0)]
+            found = _read(host, names)
+            return [_describe_guest(each) for each in found.values() if each.ours or each.domain.nics]
+    except HostError:
+        if required:
+            raise
+        return []
+
+
+def _describe_guest(found: FoundDomain) -> Dict[str, Any]:
+    return {"name": found.domain.name, "driver": "libvirt", "running": found.running,
+            "autostart": bool(found.domain.autostart), "ours": found.ours,
+            "nics": _describe_nics(found.domain.nics or ()),
+            "attached": None if found.attached is None else _describe_nics(found.attached)}
+
+
+def _describe_nics(nics: Sequence[Nic]) -> List[Dict[str, str]]:
+    return [{"interface": nic.interface, "mac": nic.mac} for nic in nics]
+
+
 def _refuse(mistakes: Sequence[str]) -> Dict[str, Any]:
     listed = "\n".join(["nothing was changed; to be put right first:", *(f"- {mistake}" for mistake in mistakes)])
     return {"failed": True, "changed": False, "msg": listed, "mistakes": list(mistakes)}
@@ -124,7 +159,9 @@ def _read(host: Any, names: Iterable[str]) -> Dict[str, FoundDomain]:
         if domain is not None:
             flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE if domain.isPersistent() else 0
             autostart = bool(domain.isPersistent() and domain.autostart())
-            found[name] = read_xml(domain.XMLDesc(flags), autostart, bool(domain.isActive()))
+            running = bool(domain.isActive())
+            told = read_xml(domain.XMLDesc(flags), autostart, running)
+            found[name] = told._replace(attached=read_attached(domain.XMLDesc(0)) if running else None)
     return found
 
 
@@ -173,6 +210,10 @@ def _carry_out(host: Any, name: str, command: str, stop_timeout: int) -> None:
         _stop(domain, stop_timeout)
     elif verb == "start":
         domain.create()
+    elif verb == "plug":
+        _plug(domain, rest)
+    elif verb == "unplug":
+        _unplug(domain, rest)
     elif verb == "autostart":
         domain.setAutostart(rest == "on")
     elif verb == "remove" and domain.isPersistent():
@@ -195,9 +236,30 @@ def _stop(domain: Any, timeout: int) -> None:
             domain.destroy()
 
 
+def _plug(domain: Any, xml: str) -> None:
+    """Give a domain that runs a card, as long as it has a slot for it; else it has the card after its next start."""
+    with contextlib.suppress(libvirt.libvirtError):
+        domain.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def _unplug(domain: Any, xml: str) -> None:
+    """Take a card from a domain that runs. The guest lets go of it, or has it until its next start."""
+    with contextlib.suppress(libvirt.libvirtError):
+        domain.detachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    (gone,) = read_attached(f"<domain><devices>{xml}</devices></domain>") or ()
+    ask_until(lambda: read_attached(domain.XMLDesc(0)) or (), lambda attached: gone not in attached, UNPLUG_WAIT)
+
+
 def _restart_needed(plans: Mapping[str, Sequence[Step]], found: Mapping[str, FoundDomain]) -> List[str]:
-    """Return the domains that ran all the while, and so have what was defined only after their next start."""
-    verbs = {name: {command.partition(" ")[0] for step in steps for command in step.commands}
-             for name, steps in plans.items()}
-    return [name for name, done in sorted(verbs.items())
-            if "define" in done and not done & {"start", "stop"} and name in found and found[name].running]
+    """Return the domains that ran all the while, and so have what was defined only after their next start; cards that
+    they have by now are no reason."""
+    return [name for name, steps in sorted(plans.items())
+            if name in found and found[name].running and _waits_for_start(steps, found[name])]
+
+
+def _waits_for_start(steps: Sequence[Step], found: FoundDomain) -> bool:
+    verbs = {command.partition(" ")[0] for step in steps for command in step.commands}
+    if not verbs & {"define", "plug", "unplug"} or verbs & {"start", "stop"}:
+        return False
+    lines = [line for step in steps for line in (*step.before, *step.after)]
+    return found.attached != found.domain.nics or not all(line.startswith("nic: ") for line in lines)

@@ -10,6 +10,7 @@ operator had written of its network is set aside by a mark, and comes back when 
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
@@ -20,7 +21,10 @@ HEADER = "# Made by the Ansible module vmcluster.network.lxc_container."
 ASIDE = "#vmcluster: "
 NETWORK_FILE = "vmcluster.conf"
 
-RUNNING, STOPPED, ABSENT = "running", "stopped", "absent"
+_LINK = re.compile(r"^lxc\.net\.\d+\.link = (\S+)$", re.MULTILINE)
+_PEER = re.compile(r"_vm(\d+)$")
+
+RUNNING, STOPPED, PRESENT, ABSENT = "running", "stopped", "present", "absent"
 
 SET_ASIDE = ("lxc.net.", "lxc.network.", "lxc.start.auto")
 """Keys that our file has; of the operator's own the last of a kind would win, or both would count."""
@@ -101,6 +105,16 @@ def _network_lines(name: str, nics: Sequence[Mapping[str, Any]], autostart: Opti
     return tuple(lines)
 
 
+def interfaces_of(network: str) -> Tuple[str, ...]:
+    """Return the node's interfaces that a container is behind, by the text of our file."""
+    return tuple(_PEER.sub(r"_net\1", link) for link in _LINK.findall(network))
+
+
+def starts_with_node(network: str) -> bool:
+    """Return whether a container starts with the node, by the text of our file."""
+    return "lxc.start.auto = 1" in network.splitlines()
+
+
 def config_path(folder: str, name: str) -> str:
     """Return where LXC looks for a container's configuration."""
     return f"{folder}/{name}/config"
@@ -130,7 +144,7 @@ def plan_container(wanted: Wanted, found: FoundContainer, folder: str) -> Tuple[
             files.append(Step(why, path, _lines(there), _lines(text), (f"write {path} {text}",)))
     running = found.running
     steps: List[Step] = []
-    if wanted.state != RUNNING and running:
+    if wanted.state in (STOPPED, ABSENT) and running:
         steps.append(Step("runs", thing, (), (), ("stop",)))
     # Where the network goes, the configuration that includes it goes first.
     steps += files if wanted.state != ABSENT else reversed(files)

@@ -15,8 +15,10 @@ from ansible_collections.vmcluster.network.plugins.module_utils.lxc_container im
     FoundContainer,
     check_wanted,
     config_path,
+    interfaces_of,
     network_path,
     plan_container,
+    starts_with_node,
 )
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step, diff_of, reasons_of
 
@@ -27,7 +29,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
     "stop_timeout": {"type": "int", "default": 60},
     "containers": {"type": "list", "elements": "dict", "required": True, "options": {
         "name": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["running", "stopped", "absent"], "default": "running"},
+        "state": {"type": "str", "choices": ["running", "stopped", "present", "absent"], "default": "running"},
         "rootfs": {"type": "path"},
         "config": {"type": "list", "elements": "str", "default": []},
         "nics": {"type": "list", "elements": "dict", "options": {
@@ -62,6 +64,22 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
     answer = {"changed": bool(steps), "actions": reasons_of(steps), "diff": diff_of(steps),
               "restart_needed": [name for name, plan in sorted(plans.items()) if needs_restart(plan, found[name])]}
     return {**answer, "failed": True, "msg": "; ".join(failures)} if failures else answer
+
+
+def read_guests(folder: str, required: bool) -> List[Dict[str, Any]]:
+    """Return what guest_info tells of containers that have their network from us. Raises OSError when LXC is not there
+    and is required."""
+    if required and not shutil.which("lxc-info", path=apply.PROGRAM_PATH):
+        raise OSError("the node has no LXC: install the package lxc")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    found = {name: read_container(folder, name) for name in names}
+    return [_describe_guest(name, each) for name, each in found.items() if each.config and each.network]
+
+
+def _describe_guest(name: str, found: FoundContainer) -> Dict[str, Any]:
+    return {"name": name, "driver": "lxc", "running": found.running, "autostart": starts_with_node(found.network or ""),
+            "ours": found.ours, "nics": [{"interface": each, "mac": ""} for each in interfaces_of(found.network or "")],
+            "attached": None}
 
 
 def needs_restart(plan: Sequence[Step], found: FoundContainer) -> bool:

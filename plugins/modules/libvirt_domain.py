@@ -37,8 +37,9 @@ options:
         description:
           - V(absent) stops a domain and removes its definition; disks stay. A domain that others defined and that was
             adopted is stopped, and starts no more with the node, but stays defined.
+          - V(present) defines it, and leaves it running or stopped as it is.
         type: str
-        choices: [running, stopped, absent]
+        choices: [running, stopped, present, absent]
         default: running
       vcpus:
         description: Virtual processors. A new domain has one unless told.
@@ -91,7 +92,10 @@ options:
             description: Its command line.
             type: str
       nics:
-        description: All network cards. Cards that are not listed are removed, also from a domain that is adopted.
+        description:
+          - All network cards. Cards that are not listed are removed, also from a domain that is adopted.
+          - A domain that runs on interfaces of this collection is given further cards at once, and loses those that go,
+            if its machine type and its guest can do that. Other changes of a card wait for its next start.
         type: list
         elements: dict
         suboptions:
@@ -106,6 +110,11 @@ options:
             description: Number of queues, on an interface with several.
             type: int
             default: 0
+      vnc:
+        description:
+          - Whether it has a VNC display. A new one listens where the node's libvirt has C(vnc_listen), so that a domain
+            that migrates listens on its new node; one that is there stays as it is.
+        type: bool
       autostart:
         description: Whether it starts with the node.
         type: bool

@@ -37,8 +37,9 @@ options:
         description:
           - V(absent) stops a container and removes its configuration; its root file system stays. One that was adopted
             gets its own configuration back, and starts no more with the node.
+          - V(present) configures it, and leaves it running or stopped as it is.
         type: str
-        choices: [running, stopped, absent]
+        choices: [running, stopped, present, absent]
         default: running
       rootfs:
         description: Directory with the root file system. Default is C(rootfs) in the container's folder.

@@ -24,6 +24,7 @@ RESULTS = {
     "found_host": ("sessions", "interfaces", "migrations", "routes", "problems"),
     "found_node": ("interfaces",),
     "found_network": ("actions",),
+    "found_guests": ("guests",),
     "found_routes": ("routes",),
     "found_junos": ("sessions", "routes"),
 }
@@ -77,6 +78,11 @@ def read_clusters(plan: Mapping[str, Any]) -> list[Cluster]:
             prefixes=tuple(pool["prefix"] for pool in described["pools"]),
             declared=frozenset(vm["name"] for vm in described["vms"]),
             register_host=(described["register"] or {}).get("host", ""),
+            guests={
+                vm["name"]: (vm.get("guest") or {}).get("state", "running")
+                for vm in described["vms"]
+                if "driver" in vm and vm["nic"] == 0
+            },
         )
         for name, described in plan["clusters"].items()
     ]

@@ -27,23 +27,25 @@ def vm_guests(
     `containers` for lxc_container.
 
     vms: as `cluster_plan` returns them; interfaces: of one node, as vm_interfaces or fabric_vm_iface_info returns them,
-    of which the first that tells of a NIC counts. VMs that others run are not in it. With state absent, VMs of which an
-    interface is left in `interfaces` that is not listed in vms are left alone.
+    of which the first that tells of a NIC counts. VMs that others run are not in it. With state absent, what runs a VM
+    is what its interfaces say, and a VM of which an interface is left in `interfaces` that is not listed in vms only
+    loses the cards that are.
     """
     vms = list(vms)
     nics = _nics_by_name(interfaces)
     if state == "absent":
-        return _absent_guests(vms, nics)
+        return _absent_guests(vms, nics, gateway)
     domains, seeds, containers = [], [], []
+    described = {vm["name"] for vm in vms if vm["nic"] == 0}
     for vm in vms:
         name, guest = vm["name"], dict(vm.get("guest") or {"adopt": True})
         if "driver" not in vm or vm["nic"] != 0 or name not in nics:
             continue
         cards = [nics[name][number] for number in sorted(nics[name])]
+        wanted = guest.pop("state", state)
+        guest.setdefault("autostart", wanted == "running")
         if vm["driver"] == LXC:
-            ways = _addresses(gateway)
-            told = [{"nic": card["nic"], "addresses": card["addresses"], "gateway": ways} for card in cards]
-            containers.append({**guest, "name": name, "state": state, "nics": told})
+            containers.append({**guest, "name": name, "state": wanted, "nics": _container_nics(cards, gateway)})
             continue
         extra = {key: guest.pop(key) for key in ("seed", "user_data", "nameservers", "search") if key in guest}
         # A domain that is adopted has been configured by its operator, and keeps all its disks if none are listed.
@@ -54,25 +56,50 @@ def vm_guests(
             seeds.append({**seed, **({"user_data": extra["user_data"]} if "user_data" in extra else {})})
             disk = {"path": f"{SEED_FOLDER}/{name}.iso", "format": "raw", "readonly": True}
             guest["disks"] = [*guest.get("disks", ()), disk]
-        domains.append({
-            "autostart": True, **guest, "name": name, "state": state,
-            "nics": [{"nic": card["nic"], "mac": card["mac"]} for card in cards],
-        })
+        domains.append({**guest, "name": name, "state": wanted, "nics": _domain_nics(cards)})
+    # Of a VM that is told of without its first NIC, the cards alone are the matter.
+    further = {vm["name"]: vm["driver"] for vm in vms if "driver" in vm and vm["name"] not in described}
+    for name, driver in further.items():
+        cards = [nics.get(name, {})[number] for number in sorted(nics.get(name, {}))]
+        entry = {"name": name, "state": "present", "adopt": True}
+        if cards and driver == LXC:
+            containers.append({**entry, "nics": _container_nics(cards, gateway)})
+        elif cards:
+            domains.append({**entry, "nics": _domain_nics(cards)})
     return {"domains": domains, "seeds": seeds, "containers": containers}
 
 
 def _absent_guests(
-    vms: Iterable[Mapping[str, Any]], nics: Mapping[str, Mapping[int, Mapping[str, Any]]]
+    vms: Iterable[Mapping[str, Any]],
+    nics: Mapping[str, Mapping[int, Mapping[str, Any]]],
+    gateway: Mapping[str, str | None] | None,
 ) -> dict[str, list[Entry]]:
-    drivers = {vm["name"]: vm["driver"] for vm in vms if "driver" in vm}
+    drivers = {vm["name"]: vm.get("driver") for vm in vms}
+    for name in drivers.keys() & nics.keys():
+        drivers[name] = next((card["driver"] for card in nics[name].values() if card.get("driver")), None)
     leaving = {(vm["name"], vm["nic"]) for vm in vms}
-    whole = [name for name in drivers if all((name, number) in leaving for number in nics.get(name, {}))]
-    gone = {name: {"name": name, "state": "absent"} for name in whole}
-    return {
-        "domains": [{**gone[name], "adopt": True} for name in whole if drivers[name] == LIBVIRT],
-        "seeds": [gone[name] for name in whole if drivers[name] == LIBVIRT],
-        "containers": [{**gone[name], "adopt": True} for name in whole if drivers[name] == LXC],
-    }
+    found: dict[str, list[Entry]] = {"domains": [], "seeds": [], "containers": []}
+    for name, driver in drivers.items():
+        cards = [nics[name][number] for number in sorted(nics.get(name, {})) if (name, number) not in leaving]
+        gone, kept = {"name": name, "state": "absent"}, {"name": name, "state": "present", "adopt": True}
+        if driver == LIBVIRT:
+            found["domains"].append({**kept, "nics": _domain_nics(cards)} if cards else {**gone, "adopt": True})
+            found["seeds"] += [] if cards else [gone]
+        elif driver == LXC:
+            left = {**kept, "nics": _container_nics(cards, gateway)}
+            found["containers"].append(left if cards else {**gone, "adopt": True})
+    return found
+
+
+def _domain_nics(cards: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    return [{"nic": card["nic"], "mac": card["mac"]} for card in cards]
+
+
+def _container_nics(
+    cards: Iterable[Mapping[str, Any]], gateway: Mapping[str, str | None] | None
+) -> list[Entry]:
+    ways = _addresses(gateway)
+    return [{"nic": card["nic"], "addresses": card["addresses"], "gateway": ways} for card in cards]
 
 
 def _addresses(gateway: Mapping[str, str | None] | None) -> dict[str, str]:

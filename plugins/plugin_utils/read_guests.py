@@ -74,6 +74,11 @@ def _read_addresses(place: Place, value: object) -> list[str]:
     return [str(address) for address in found if address is not None]
 
 
+def read_guest_state(place: Place, value: object) -> str | None:
+    """Return whether a guest is to run."""
+    return read_choice(place, value, ("running", "stopped"))
+
+
 READERS: dict[str, dict[str, Reader]] = {
     LIBVIRT: {
         "vcpus": lambda place, value: read_integer(place, value, 1, 4096),
@@ -82,13 +87,15 @@ READERS: dict[str, dict[str, Reader]] = {
         "disks": _read_disks,
         "boot": _read_boot,
         "autostart": read_flag,
+        "state": read_guest_state,
         "adopt": read_flag,
         "seed": read_flag,
         "user_data": read_text,
         "nameservers": _read_addresses,
         "search": read_texts,
     },
-    LXC: {"rootfs": _read_path, "config": read_texts, "autostart": read_flag, "adopt": read_flag},
+    LXC: {"rootfs": _read_path, "config": read_texts, "autostart": read_flag, "state": read_guest_state,
+          "adopt": read_flag},
 }
 
 

@@ -13,6 +13,7 @@ import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from .verify_guests import guest_differences
 from .verify_model import Cluster, Difference, Evidence, Host, Report, UnfinishedMigration, Vm
 
 
@@ -35,6 +36,7 @@ def verify_cluster(
         *_session_differences(by_host.values(), evidence),
         *_network_differences(by_host.values(), evidence),
         *_interface_differences(by_host.values(), evidence),
+        *guest_differences(by_host.values(), by_cluster, evidence),
         *_twice_attached(vms),
         *_undeclared(vms, by_cluster.values(), by_host.values(), evidence),
         *_lease_differences(vms, by_cluster.values(), evidence, silent),
@@ -167,6 +169,19 @@ def _unfinished_migrations(hosts: Iterable[Host], evidence: Evidence) -> Iterato
                 host.name,
                 f"VM {name} migrates from {ends[0]} to {ends[1]}, and that is not finished ({found['state']})",
                 f"run migrate_vm -e vm={found['vm']} -e node={ends[1]} to finish it, or abort_migration",
+                (host.cluster, name),
+            )
+        yield from _expected_on_bridges(host, evidence.get(host.name, {}).get("interfaces", ()))
+
+
+def _expected_on_bridges(host: Host, interfaces: Iterable[Mapping[str, Any]]) -> Iterator[Difference]:
+    for found in interfaces:
+        if found.get("bridge") and found["announcement"] == "standby":
+            name = found["vm"] if not found.get("nic") else f"{found['vm']}#{found['nic']}"
+            yield UnfinishedMigration(
+                host.name,
+                f"VM {name} migrates to {host.name}, and that is not finished",
+                f"run migrate_vm -e vm={found['vm']} -e node={host.name} to finish it, or abort_migration",
                 (host.cluster, name),
             )
 

@@ -41,13 +41,17 @@ class Host:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What verification needs of a cluster: its routes' communities, its pools' prefixes, its declared VMs."""
+    """What verification needs of a cluster: its routes' communities, its pools' prefixes, its declared VMs.
+
+    guests: by declared VM that a driver runs, the state of its guest that is declared.
+    """
 
     name: str
     communities: frozenset[str]
     prefixes: tuple[str, ...]
     declared: frozenset[str] = frozenset()
     register_host: str = ""
+    guests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,5 +95,5 @@ class Report:
 
 
 Evidence = Mapping[str, Mapping[str, Any]]
-"""By host: `sessions`, `routes`, `interfaces`, `leases` of the info modules, absent when not asked; `actions`: what
-host_network would change; `problems`: by one of these, why the host could not tell it."""
+"""By host: `sessions`, `routes`, `interfaces`, `leases`, `guests` of the info modules, absent when not asked;
+`actions`: what host_network would change; `problems`: by one of these, why the host could not tell it."""

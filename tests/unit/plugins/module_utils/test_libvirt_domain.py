@@ -14,9 +14,9 @@ from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_domain i
     Wanted,
     check_wanted,
     make_xml,
-    plan_domain,
     read_xml,
 )
+from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_plan import plan_domain
 
 MAC = "02:00:00:00:00:10"
 DISK = {"path": "/var/lib/libvirt/images/web1.qcow2", "format": "qcow2", "bus": "virtio", "readonly": False}
