@@ -105,18 +105,18 @@ class Cluster:
         told = json.loads(self.lab.exec(register, ["python3", "-c", _READ_LEASES]).stdout)
         return [(owner, pool, _read_address(packed), holder) for owner, pool, packed, holder in told]
 
-    def start_guests(self, node: str, *names: str) -> dict[str, list[str]]:
+    def start_guests(self, node: str, *names: str, **options: Any) -> dict[str, list[str]]:
         """Start VMs as a hypervisor does that reads the node's records; returns the addresses by VM."""
         found = self.records(node)
         for name in names:
-            self.start_guest(node, name, found[name])
+            self.start_guest(node, name, found[name], **options)
         return {name: found[name]["addresses"] for name in names}
 
-    def start_guest(self, node: str, name: str, record: dict[str, Any]) -> GuestRecord:
-        """Start a VM behind its interface."""
+    def start_guest(self, node: str, name: str, record: dict[str, Any], **options: Any) -> GuestRecord:
+        """Start a VM behind its interface; options are those of `guest_add`, such as its kind."""
         return self.lab.guest_add(
             node, name, addresses=record["addresses"], gateway4=GATEWAY4, gateway6=GATEWAY6, mac=record["mac"],
-            interface=record["interface"])
+            interface=record["interface"], **options)
 
     def kernel_routes(self, prefix: str, host: str = "core") -> list[dict[str, Any]]:
         """The routes to exactly this prefix in a host's kernel that lead somewhere."""

@@ -17,6 +17,7 @@ from .errors import LabError
 from .lab import Lab
 from .netns import inside_netns, named_netns
 from .playbooks import PlaybookRun
+from .qemu import Move
 from .stories import wait_until
 
 AGENTS = "run/vmcluster/migrations"
@@ -94,11 +95,11 @@ def tell_agent(lab: Lab, node: str, vm: str, event: str, nic: int = 0) -> None:
         link.sendto(event.encode(), str(agent_folder(lab, node) / f"{vm}_net{nic}.sock"))
 
 
-def move_guest(lab: Lab, vm: str, target: str, *, tell: bool = True, downtime: float = 0.0) -> None:
+def move_guest(lab: Lab, vm: str, target: str, *, tell: bool = True, downtime: float = 0.0) -> Move:
     """Move a guest; with `tell`, as under a hypervisor that tells of its STOP, else the agents see frames alone."""
     source = next(guest.node for guest in lab.guests() if guest.vm == vm)
     at_stop = (lambda: tell_agent(lab, source, vm, "stopped")) if tell else None
-    lab.guest_move(vm, target, at_stop=at_stop, downtime=downtime)
+    return lab.guest_move(vm, target, at_stop=at_stop, downtime=downtime)
 
 
 class Ticks:

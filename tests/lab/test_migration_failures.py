@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +13,7 @@ import pytest
 from vmlab import Lab
 from vmlab.cluster import NODES, Cluster, read_description
 from vmlab.migrations import Migration, agent_state, move_guest, tell_agent
-from vmlab.playbooks import playbook_command, playbook_environment
+from vmlab.playbooks import kill_with_workers, playbook_command, playbook_environment
 from vmlab.state import CHECKOUT
 from vmlab.stories import wait_until
 
@@ -61,15 +59,15 @@ def addresses_of(cluster: Cluster, vm: str) -> list[str]:
 
 
 def kill_controller_when(cluster: Cluster, vm: str, target: str, moment: Callable[[], bool]) -> None:
-    """Run migrate_vm.yml, and SIGKILL all of it at a moment."""
+    """Run migrate_vm.yml, and SIGKILL all of it at a moment, the workers that have sessions of their own too."""
     process = subprocess.Popen(
         playbook_command("playbooks/migrate_vm.yml", "-e", f"vm={vm}", "-e", f"node={target}"), cwd=CHECKOUT,
         env=playbook_environment(cluster.lab.name), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        start_new_session=True)
+        text=True, start_new_session=True)
     try:
         wait_until(moment, 120, "the moment has come", 0.01)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_with_workers(process)
         process.wait()
 
 
