@@ -44,6 +44,8 @@ FAMILY_KINDS = (
 )
 # `no neighbor X …` takes these whole, the others by their kind alone.
 REMOVED_WHOLE = ("route-map", "prefix-list", "ttl-security hops", "next-hop-self", "peer-group", "remote-as")
+FENCE = "message vmcluster fenced"
+"""What playbook evacuate_node writes behind `neighbor X shutdown`; playbooks/templates/fence.conf.j2 has it too."""
 DEFAULT_THRESHOLD = (
     75  # percent of maximum-prefix at which FRR warns; not shown (bgpd/bgpd.h MAXIMUM_PREFIX_THRESHOLD_DEFAULT)
 )
@@ -207,10 +209,16 @@ def kind_of_tail(family: str, tail: str) -> Optional[str]:
         if words[:len(names)] != names:
             continue
         rest = words[len(names):]
-        if (kind == "timers" and not rest[0].isdigit()) or (kind == "shutdown" and rest[:1] == ["rtt"]):
+        if (kind == "timers" and not rest[0].isdigit()) or (kind == "shutdown" and _is_foreign_shutdown(rest)):
             return None
         return f"{kind} {rest[-1]}" if kind in ("route-map", "prefix-list") else kind
     return None
+
+
+def _is_foreign_shutdown(rest: List[str]) -> bool:
+    """Tell whether the words after `shutdown` are no answer to the option: a limit of RTT, or the fence around a node
+    whose VMs were evacuated, which stands until it is taken away by name."""
+    return rest[:1] == ["rtt"] or " ".join(rest) == FENCE
 
 
 def _add_statement(peers: Dict[str, Peer], family: str, line: str) -> None:

@@ -32,14 +32,18 @@ _NAME_OF_TAG = {**{tag: name for name, tag in ANNOUNCEMENTS.items() if tag}, ELE
 
 
 def ask_interfaces(names: Optional[Collection[str]]) -> Dict[str, Any]:
-    """Return what fabric_vm_iface_info tells: `interfaces`, `migrations`, and why FRR is not read. names as below.
+    """Return what fabric_vm_iface_info tells: `interfaces`, `migrations`, whether the node is out of service, and why
+    FRR is not read. names as below.
 
     Raises iproute.ReadError, vtysh.FrrError, OSError.
     """
     frr = vm_route.read_frr()
     found = vm_iface_read.read_found((), frr.running)
     migrations = [each for each in describe_under_way(read_under_way()) if names is None or each["vm"] in names]
-    return {"interfaces": describe_interfaces(found, frr.saved, names), "migrations": migrations, "frr": frr.wrong}
+    return {
+        "interfaces": describe_interfaces(found, frr.saved, names), "migrations": migrations,
+        "maintenance": frr.maintenance, "frr": frr.wrong,
+    }
 
 
 def describe_interfaces(found: Found, saved: Iterable[str], names: Optional[Collection[str]]) -> List[Dict[str, Any]]:

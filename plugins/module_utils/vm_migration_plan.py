@@ -57,7 +57,8 @@ class Way(NamedTuple):
 class Found(NamedTuple):
     """What the node has. records: of VM interfaces. announced: interfaces that FRR has a route with tag 770 to.
     ways: by the other node's address. sessions: families with an established BGP session. routes: by prefix, the
-    `(interface, gateway)` of the kernel's route in FRR's table. frr: why FRR cannot be used, or an empty text."""
+    `(interface, gateway)` of the kernel's route in FRR's table. frr: why FRR cannot be used, or an empty text.
+    maintenance: as frr_maintenance has it."""
 
     records: Mapping[str, Mapping[str, Any]]
     links: Mapping[str, Link]
@@ -68,6 +69,7 @@ class Found(NamedTuple):
     sessions: FrozenSet[str] = frozenset()
     routes: Mapping[str, Tuple[str, Optional[str]]] = {}
     frr: str = ""
+    maintenance: str = ""
 
 
 def refuse(name: str, text: str) -> str:
@@ -136,6 +138,9 @@ def _check_source(found: Found, each: Migration) -> List[str]:
 
 
 def _check_target(found: Found, each: Migration) -> List[str]:
+    if found.maintenance:
+        return [refuse("NodeDrained", f"this node is {found.maintenance}, so {each.name} would be preferred where it "
+                                      "is: run undrain_node first")]
     missing = sorted(each.families - found.sessions)
     if missing and not found.frr:
         return [refuse("NoSessions", f"no established BGP session for {', '.join(missing)}, so nobody would learn of "

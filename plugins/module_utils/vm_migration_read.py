@@ -10,6 +10,7 @@ import sys
 from typing import Any, Dict, FrozenSet, Iterable, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import vm_iface_read, vm_migration_unit, vtysh
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_maintenance import read_maintenance
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_state import ESTABLISHED, read_sessions
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import parse_static_route
 from ansible_collections.vmcluster.network.plugins.module_utils.iproute import ReadError, read_ip
@@ -30,13 +31,14 @@ def read_all(wanted: Sequence[Migration]) -> Found:
     links = vm_iface_read.parse_links(read_ip("-d", "link", "show"))
     peers = {address for each in wanted for address in each.peer.values() if address}
     try:
-        announced, sessions, wrong = _read_announced(), _read_sessions(), ""
+        running = vtysh.read_running_config()
+        announced, sessions, wrong = _read_announced(running), _read_sessions(), ""
     except vtysh.FrrError as error:
-        announced, sessions, wrong = frozenset(), frozenset(), str(error)
+        running, announced, sessions, wrong = "", frozenset(), frozenset(), str(error)
     return Found(
         records=read_records(), links=links, under=read_under_way(), files=read_files(),
         ways=dict(way for address in sorted(peers) for way in _read_way(address, links)),
-        announced=announced, sessions=sessions, frr=wrong)
+        announced=announced, sessions=sessions, frr=wrong, maintenance=read_maintenance(running))
 
 
 def read_moving() -> Found:
@@ -59,10 +61,10 @@ def read_records() -> Dict[str, Mapping[str, Any]]:
     return {name: record for name, record in parsed.items() if record is not None}
 
 
-def _read_announced() -> FrozenSet[str]:
+def _read_announced(running: str) -> FrozenSet[str]:
     """Return the interfaces that FRR announces VMs on."""
     found: Set[str] = set()
-    for line in vtysh.read_running_config().splitlines():
+    for line in running.splitlines():
         if line.startswith(("ip route ", "ipv6 route ")):
             route = parse_static_route(line)
             if route is not None and route.interface and route.tag == ANNOUNCEMENTS["announced"]:

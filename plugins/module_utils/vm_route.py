@@ -9,6 +9,7 @@ import time
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import vtysh
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_maintenance import read_maintenance
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import StaticRoute
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import Link, parse_route
@@ -23,20 +24,23 @@ NOT_THERE_YET = "does not exist in"
 
 
 class FoundFrr(NamedTuple):
-    """FRR on the node: static routes that run, those that are saved; why it cannot be used, or an empty text."""
+    """FRR on the node: static routes that run, those that are saved; why it cannot be used, or an empty text; whether
+    the node is out of service, as frr_maintenance has it."""
 
     running: Tuple[str, ...] = ()
     saved: Tuple[str, ...] = ()
     wrong: str = ""
+    maintenance: str = ""
 
 
 def read_frr() -> FoundFrr:
     """Return what FRR has of static routes. FRR that is missing or does not run is a finding, not an error."""
     saved = _static_lines(vtysh.read_saved_config())
     try:
-        return FoundFrr(_static_lines(vtysh.read_running_config()), saved)
+        running = vtysh.read_running_config()
     except (vtysh.FrrMissing, vtysh.FrrNotRunning) as error:
         return FoundFrr((), saved, str(error))
+    return FoundFrr(_static_lines(running), saved, maintenance=read_maintenance(running))
 
 
 def plan_saving(running: Iterable[str], saved: Iterable[str], told: bool = False) -> Tuple[Step, ...]:

@@ -74,6 +74,13 @@ interfaces:
   type: list
   elements: dict
   sample: []
+maintenance:
+  description:
+    - Whether playbook C(drain_node) has taken the node out of service. V(drained), all that it announces has local
+      preference 0; V(withdrawn), its sessions are closed; else empty.
+  returned: when interfaces are asked for
+  type: str
+  sample: ""
 frr:
   description: Why FRR's routes to the VMs could not be read; empty when they could.
   returned: when interfaces are asked for

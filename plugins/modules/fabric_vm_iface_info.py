@@ -150,6 +150,12 @@ migrations:
       other: node2
       state: armed
       runs: true
+maintenance:
+  description:
+    - Whether playbook C(drain_node) has taken the node out of service. V(drained), all that it announces has local
+      preference 0; V(withdrawn), its sessions are closed; else empty.
+  returned: always
+  type: str
 frr:
   description: Why FRR could not be read; empty when it could.
   returned: always

@@ -21,7 +21,7 @@ GROUP_OF_ROLE = {
 WITHOUT_BGP = ("switching", "routing")
 
 RESULTS = {
-    "found_host": ("sessions", "interfaces", "migrations", "routes", "problems"),
+    "found_host": ("sessions", "interfaces", "migrations", "maintenance", "routes", "problems"),
     "found_node": ("interfaces",),
     "found_network": ("actions",),
     "found_guests": ("guests",),
@@ -153,7 +153,7 @@ def _table_of_hosts(report: Report) -> list[str]:
     rows = [
         (
             row["host"],
-            ", ".join(row["roles"]),
+            ", ".join([*row["roles"], *([row["maintenance"]] if row["maintenance"] else [])]),
             f"{row['sessions']}/{row['sessions_expected']}" if row["reachable"] else "no answer",
             str(row["routes"]),
         )

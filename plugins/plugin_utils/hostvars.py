@@ -68,6 +68,15 @@ def _read_cluster(raw: Any, template: Template, shared: dict[int, tuple[object, 
     return cluster
 
 
+def read_answers(hosts: Iterable[str], hostvars: Any) -> dict[str, Mapping[str, Any]]:
+    """Return by node what it said of its VMs: `found_interfaces`, registered of fabric_vm_iface_info.
+
+    hostvars are read raw, as a result holds nothing to be templated.
+    """
+    told = {host: hostvars.raw_get(host).get("found_interfaces") for host in hosts}
+    return {host: answer for host, answer in told.items() if isinstance(answer, Mapping) and "interfaces" in answer}
+
+
 def read_plain(value: Any, template: Template, depth: int = 0) -> Any:
     """Return a value of built-in types alone, templated; Unreadable stands for each part that cannot be templated."""
     if depth > _DEPTH:

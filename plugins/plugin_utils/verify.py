@@ -13,6 +13,7 @@ import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from ..module_utils.frr_maintenance import WITHDRAWN
 from .verify_guests import guest_differences
 from .verify_model import Cluster, Difference, Evidence, Host, Report, UnfinishedMigration, Vm
 
@@ -65,9 +66,15 @@ def _read_vms(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Vm]:
                 node=host.name,
                 cluster=host.cluster,
                 prefixes=tuple(host_prefix(address) for address in addresses),
-                announcement="elevated" if found.get("announced_as") == "elevated" else found["announcement"],
+                announcement=_announcement_of(found, evidence[host.name].get("maintenance")),
                 carrier=bool(found["carrier"]),
             )
+
+
+def _announcement_of(found: Mapping[str, Any], maintenance: str | None) -> str:
+    if maintenance == WITHDRAWN and found["announcement"] == "announced":
+        return WITHDRAWN
+    return "elevated" if found.get("announced_as") == "elevated" else str(found["announcement"])
 
 
 def _has_told_vms(host: Host, evidence: Evidence) -> bool:
@@ -85,14 +92,23 @@ def _missing_evidence(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Dif
 
 
 def _session_differences(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Difference]:
+    closed = {name for name, told in evidence.items() if told.get("maintenance") == WITHDRAWN}
     for host in hosts:
-        if "sessions" not in evidence.get(host.name, {}):
+        if "sessions" not in evidence.get(host.name, {}) or host.name in closed:
             continue
         found = {session["address"]: session for session in evidence[host.name]["sessions"]}
         for peer in host.peers:
             session = found.get(peer.address)
+            if peer.name in closed:
+                continue
             if session is None:
                 yield Difference(host.name, f"has no BGP session to {peer.name} ({peer.address})", "run site.yml")
+            elif session["state"] == "Shutdown":
+                yield Difference(
+                    host.name,
+                    f"session to {peer.name} ({peer.address}) is shut down here",
+                    f"run undrain_node for {peer.name} if evacuate_node did that, and {peer.name} is well again",
+                )
             elif session["state"] != "Established":
                 reason = session.get("last_reset") or "no reason given"
                 yield Difference(
@@ -355,6 +371,7 @@ def _host_row(host: Host, evidence: Evidence) -> dict[str, Any]:
         "sessions": sum(states.get(peer.address) == "Established" for peer in host.peers),
         "sessions_expected": len(host.peers),
         "routes": len(found.get("routes", ())),
+        "maintenance": found.get("maintenance") or "",
     }
 
 

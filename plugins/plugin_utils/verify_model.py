@@ -96,4 +96,5 @@ class Report:
 
 Evidence = Mapping[str, Mapping[str, Any]]
 """By host: `sessions`, `routes`, `interfaces`, `leases`, `guests` of the info modules, absent when not asked;
-`actions`: what host_network would change; `problems`: by one of these, why the host could not tell it."""
+`actions`: what host_network would change; `maintenance`: as frr_maintenance has it; `problems`: by one of these, why
+the host could not tell it."""

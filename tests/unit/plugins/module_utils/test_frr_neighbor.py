@@ -277,3 +277,15 @@ def test_all_mistakes_are_told_together_and_no_password_among_them():
 def test_good_input_has_no_mistakes():
     assert check_options(node()) == []
     assert frr_neighbor_input.ARGUMENTS["neighbors"]["options"]["password"]["no_log"]
+
+
+def test_a_fence_around_an_evacuated_node_stays_when_its_neighbour_is_compared():
+    wanted = options(neighbors=[{"address": "10.0.0.1", "remote_as": "65020", "families": [
+        {"name": "ipv4 unicast", "route_map_in": "IN"}]}])
+    statements = [" neighbor 10.0.0.1 remote-as 65020", " neighbor 10.0.0.1 shutdown message vmcluster fenced",
+                  " address-family ipv4 unicast", "  neighbor 10.0.0.1 activate", "  neighbor 10.0.0.1 route-map IN in",
+                  " exit-address-family", "exit", ""]
+    fenced = MAPS + BGP + "\n".join(statements)
+    assert plan_neighbors(fenced, wanted) == ()
+    by_others = fenced.replace("vmcluster fenced", "until tomorrow")
+    assert "no neighbor 10.0.0.1 shutdown" in written(by_others, wanted)
