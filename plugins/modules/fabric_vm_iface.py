@@ -142,7 +142,8 @@ options:
         description:
           - V(announced), the cluster's network learns the VM's addresses from this node.
           - V(withdrawn), this node and its VMs reach the VM, nobody else does.
-          - V(standby), the interface is ready, and there is no route, as a migration's target needs it.
+          - V(standby), the interface is ready, and there is no route, as a migration's target needs it. On a
+            bridge it is recorded alone, and tells that the VM has not come yet.
         type: str
         choices: [announced, standby, withdrawn]
         default: announced
