@@ -117,12 +117,14 @@ def unknown_vms(
     """Return, as fabric_vm_iface's VMs that are to go, what a node carries and no lease says that it does.
 
     interfaces: as fabric_vm_iface_info returns them; leases: all of the registers. A lease that names no node counts.
+    What is in standby on a bridge is a migration's target, of which the register does not know yet.
     """
     known = {lease["owner"] for lease in leases if lease.get("holder") in (None, node)}
     return [
         {"name": found["vm"], "nic": found["nic"], "state": "absent"}
         for found in interfaces
         if lease_owner(cluster, found["vm"], found["nic"]) not in known
+        and not (found.get("bridge") and found["announcement"] == "standby")
     ]
 
 
