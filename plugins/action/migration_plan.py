@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.hostvars import read_plain
-from ..plugin_utils.migrations import Refused, describe_migrations, lease_moves, plan_migrations
+from ..plugin_utils.bridged_migrations import (
+    describe_on_bridges,
+    is_bridged,
+    refuse_arrived,
+    refuse_drivers,
+)
+from ..plugin_utils.hostvars import read_answers, read_plain
+from ..plugin_utils.migrations import Migration, Refused, describe_migrations, lease_moves, plan_migrations
 
 OPTIONS = {
     "plan": {"type": "dict", "required": True, "no_log": True},
@@ -38,23 +44,30 @@ class ActionModule(ActionBase):
         if options["vm"] is not None:
             asked = [*asked, {"name": options["vm"], "node": options["node"]}]
         plan, leases = options["plan"], [lease for register in options["leases"] for lease in register["leases"]]
-        found = _read_answers(plan["hosts"], (task_vars or {})["hostvars"])
+        found = read_answers(plan["hosts"], (task_vars or {})["hostvars"])
         try:
             migrations = plan_migrations(plan, asked, leases, found, abort=options["abort"])
+            refused_bridged = refuse_arrived(migrations, found) if options["abort"] else refuse_drivers(migrations)
+            if refused_bridged:
+                raise Refused("\n".join(refused_bridged))
         except Refused as refused:
             mistakes = str(refused).split("\n")
             lines = "\n".join(f"- {mistake}" for mistake in mistakes)
             return {**result, "failed": True, "msg": f"Nothing was changed:\n{lines}", "mistakes": mistakes}
-        # A key for each: the message by which a target tells its source that the guest has come.
-        nodes = describe_migrations(plan, migrations, [secrets.token_hex(16) for _migration in migrations])
         summary = [f"{each.name} (nic {each.nic}): {each.source} to {each.target}" for each in migrations]
         return {
-            **result, "changed": False, "nodes": nodes, "registers": lease_moves(plan, nodes, leases),
-            "summary": summary, "_ansible_no_log": True,
+            **result, "changed": False, "summary": summary, "_ansible_no_log": True,
+            **_describe(plan, [each for each in migrations if not is_bridged(each)], leases),
+            "bridged": _describe(plan, [each for each in migrations if is_bridged(each)], leases, bridged=True),
         }
 
 
-def _read_answers(hosts: Mapping[str, Any], hostvars: Any) -> dict[str, Mapping[str, Any]]:
-    """Return by node what it said of its VMs; hostvars are read raw, as a result holds nothing to be templated."""
-    told = {host: hostvars.raw_get(host).get("found_interfaces") for host in hosts}
-    return {host: answer for host, answer in told.items() if isinstance(answer, Mapping) and "interfaces" in answer}
+def _describe(
+    plan: Mapping[str, Any], migrations: Sequence[Migration], leases: Sequence[Mapping[str, Any]], bridged: bool = False
+) -> dict[str, Any]:
+    """Return each node's part in some migrations, and what registers are asked for when they are done."""
+    # A key for each: the message by which a target tells its source that the guest has come.
+    nodes = describe_migrations(plan, migrations, [secrets.token_hex(16) for _migration in migrations])
+    if bridged:
+        describe_on_bridges(nodes, migrations)
+    return {"nodes": nodes, "registers": lease_moves(plan, nodes, leases)}

@@ -190,7 +190,7 @@ def _check_way(entry: Mapping[str, Any], bridge: str, routes: str, proxy_ndp: st
         mistakes.append(f"bridge: {bridge!r} is no interface's name")
     if bridge and entry["prefixes"]:
         mistakes.append("prefixes: nothing is routed through a VM on a bridge: leave them out")
-    if (bridge or routes == KERNEL) and entry["announcement"] != "announced":
+    if (bridge or routes == KERNEL) and entry["announcement"] not in ("announced", "standby" if bridge else ""):
         mistakes.append(f"announcement: {entry['announcement']} is for routes of FRR: leave it out")
     if proxy_ndp and routes != KERNEL and not bridge:
         mistakes.append("addresses: proxy_ndp is for routes of the kernel: set routes to kernel, or leave it out")

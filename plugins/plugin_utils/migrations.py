@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..module_utils.vm_migration_plan import refuse
-from .cluster import IPFABRIC, ROUTING
+from .bridged_migrations import under_way_on_bridges
+from .cluster import ROUTING
 from .migration_guests import add_departure, describe_guest, find_guest
 from .names import lease_owner
 from .read_guests import EXTERNAL_DRIVER, LXC
@@ -101,8 +102,6 @@ def _find_cluster(
         raise Refused(refuse("OtherCluster", f"{name} is in {home}, {node} in {goals[0]}: a VM stays in its cluster"))
     if types[0] == ROUTING:
         raise Refused(refuse("RoutingCluster", f"{home} is of type routing, where addresses belong to nodes"))
-    if types[0] != IPFABRIC:
-        raise Refused(refuse("NotBuilt", f"{home} is of type {types[0]}, for which there is no migration yet"))
     return home
 
 
@@ -144,7 +143,7 @@ class _Where:
             for node, answer in found.items()
             for each in answer["migrations"]
             if (each["vm"], each["nic"]) == (name, nic)
-        }
+        } or under_way_on_bridges(self.at, holder)
 
     def migration(self, source: str, target: str, fresh: bool) -> Migration:
         interface = self.at.get(source) or self.at.get(target)

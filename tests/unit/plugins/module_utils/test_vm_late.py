@@ -169,7 +169,7 @@ def test_a_vm_with_another_address_is_not_answered_for_any_more():
 @pytest.mark.parametrize(("options", "entry", "said"), [
     ({"gateway": None}, {"bridge": "a/b"}, "vms[0].bridge: 'a/b' is no interface's name"),
     ({}, {"bridge": "br0", "prefixes": ["203.0.113.64/28"]}, "vms[0].prefixes: nothing is routed through a VM"),
-    ({}, {"bridge": "br0", "announcement": "standby"}, "vms[0].announcement: standby is for routes of FRR"),
+    ({}, {"bridge": "br0", "announcement": "withdrawn"}, "vms[0].announcement: withdrawn is for routes of FRR"),
     ({"routes": "kernel"}, {"announcement": "withdrawn"}, "vms[0].announcement: withdrawn is for routes of FRR"),
     ({"proxy_ndp": "eth0"}, {}, "vms[0].addresses: proxy_ndp is for routes of the kernel"),
     ({"routes": "kernel", "proxy_ndp": "eth0"}, {"prefixes": ["2001:db8:2::/64"]}, "vms[0].prefixes: proxy_ndp"),

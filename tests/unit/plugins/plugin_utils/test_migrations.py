@@ -138,7 +138,6 @@ def test_a_source_that_died_does_not_hold_up_the_end_of_a_migration():
         ("OtherCluster", {"node": "node7"}),
         ("UnlikeNetworkTypes", {"node": "node8"}),
         ("RoutingCluster", {"node": "node11", "owner": "delta/web1", "holder": "node10"}),
-        ("NotBuilt", {"node": "node9", "owner": "gamma/web1", "holder": "node8"}),
         ("SameNode", {"node": "node1"}),
         ("SourceUnreachable", {"holder": "node4"}),
     ],

@@ -1,0 +1,99 @@
+# -*- coding: utf-8 -*-
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Migrations between bridges: what marks them, and each node's part as its modules take it. Pure.
+
+docs/design.md, "Migration between bridges". There is no agent, so no record of one: a migration is under way while a
+node has the VM's interface in standby.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from ..module_utils.vm_migration_plan import refuse
+from .read_guests import EXTERNAL_DRIVER
+
+Entry = dict[str, Any]
+
+STANDBY = "standby"
+_ENDS = ("sources", "targets", "fresh_sources", "fresh_targets", "external")
+_END_KEYS = ("name", "nic", "role", "other", "addresses", "mtu")
+
+
+class Bridged(Protocol):
+    """What is looked at of a migrations.Migration."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def nic(self) -> int: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def driver(self) -> str: ...
+    @property
+    def interface(self) -> Mapping[str, Any]: ...
+
+
+def is_bridged(migration: Bridged) -> bool:
+    """Tell whether the VM's interface is a port of a bridge."""
+    return bool(migration.interface.get("bridge"))
+
+
+def under_way_on_bridges(at: Mapping[str, Mapping[str, Any]], holder: str) -> dict[str, Mapping[str, Any]]:
+    """Return, by node, migrations under way as agents of an IP fabric tell of theirs.
+
+    at: by node, its interface of the VM. holder: the node that has the VM's lease.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for node, interface in at.items():
+        if interface.get("bridge") and interface["announcement"] == STANDBY:
+            left = [other for other in at if other != node]
+            source = holder if holder != node else (left or [""])[0]
+            # With a guest on it nothing is to be made ready any more.
+            state = "arrived" if interface["carrier"] else "armed"
+            found[node] = {"role": "target", "other": source, "state": state}
+    return found
+
+
+def refuse_drivers(migrations: Iterable[Bridged]) -> list[str]:
+    """Return which VMs on bridges are run by what does not move them."""
+    return [
+        refuse("NotBuilt", f"{each.name} is on a bridge and run by {each.driver}, which moves no such VM yet")
+        for each in migrations
+        if is_bridged(each) and each.driver != EXTERNAL_DRIVER
+    ]
+
+
+def refuse_arrived(migrations: Iterable[Bridged], found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return why migrations between bridges cannot be taken back. found: by node, what fabric_vm_iface_info told."""
+    attached = {
+        (node, each["vm"], each["nic"])
+        for node, answer in found.items()
+        for each in answer["interfaces"]
+        if each["carrier"]
+    }
+    return [
+        refuse("HasMoved", f"{each.name} has a guest on {each.target}: finish with migrate_vm, or end it there")
+        for each in migrations
+        if is_bridged(each) and (each.target, each.name, each.nic) in attached
+    ]
+
+
+def describe_on_bridges(nodes: Mapping[str, Entry], migrations: Iterable[Bridged]) -> None:
+    """Turn nodes' parts, as they are in an IP fabric, into those between bridges.
+
+    Ends are as bridge_vm_migration takes them; what is made has its bridge.
+    """
+    known = {(each.name, each.nic): each.interface for each in migrations}
+    for part in nodes.values():
+        for key in _ENDS:
+            part[key] = [_end_on_bridge(end, known[end["name"], end["nic"]]) for end in part.get(key, ())]
+        for key in (STANDBY, "announced"):
+            part[key] = [{**vm, "bridge": known[vm["name"], vm["nic"]]["bridge"]} for vm in part[key]]
+
+
+def _end_on_bridge(end: Mapping[str, Any], interface: Mapping[str, Any]) -> Entry:
+    return {**{key: end[key] for key in _END_KEYS}, "bridge": interface["bridge"], "mac": interface["mac"]}
