@@ -43,7 +43,7 @@ def test_a_qemu_guest_that_moves_again_and_again_keeps_a_tcp_connection_and_stan
                     pause_ms = move_guest(cluster.lab, "web1", target, tell=number < 2).pause_ms
             result = probe.result()
             assert result.there is not None and result.back is not None
-            stood_still = 0 if number < 2 else pause_ms  # a source that hears of no STOP sends to a guest that is stopped
+            stood_still = 0 if number < 2 else pause_ms  # a source that hears of no STOP sends to a stopped guest
             assert result.there.lost * 1000 / RATE <= stood_still + LOST, (pause_ms, result)
             assert result.back.longest_gap_ms <= pause_ms + LOST + result.back.sender_latest_ms, (pause_ms, result)
             ticks.check()
