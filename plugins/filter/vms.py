@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..plugin_utils import guests
+from ..plugin_utils import guests, renaming
 from ..plugin_utils import vms as functions
 
 
@@ -39,8 +39,10 @@ def vms_of_node(
     return functions.vms_of_node(vms, leases, node, only_new)
 
 
-def announced_prefixes(interfaces: Iterable[Mapping[str, Any]]) -> list[str]:
-    return functions.announced_prefixes(interfaces)
+def announced_prefixes(
+    interfaces: Iterable[Mapping[str, Any]], vms: Iterable[Mapping[str, Any]] | None = None
+) -> list[str]:
+    return functions.announced_prefixes(interfaces, vms)
 
 
 def unknown_vms(
@@ -62,6 +64,19 @@ def vm_guests(
         raise AnsibleFilterError(str(error)) from error
 
 
+def vm_renaming(
+    plan: Mapping[str, Any],
+    leases: Iterable[Mapping[str, Any]],
+    interfaces: Mapping[str, Any],
+    guests_there: Iterable[Mapping[str, Any]],
+    old: str,
+    new: str,
+    node: str,
+    restart: bool = False,
+) -> dict[str, Any]:
+    return renaming.plan_renaming(plan, leases, interfaces, guests_there, (old, new), node, restart)
+
+
 class FilterModule:
     """What Ansible asks for."""
 
@@ -72,5 +87,6 @@ class FilterModule:
             "unknown_vms": unknown_vms,
             "vm_guests": vm_guests,
             "vm_interfaces": vm_interfaces,
+            "vm_renaming": vm_renaming,
             "vms_of_node": vms_of_node,
         }

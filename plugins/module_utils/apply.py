@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 import subprocess
 import tempfile
+import time
 from typing import Iterator, Mapping, Optional, Sequence
 
 SYNC_EACH_UP_TO = 8  # files; more are cheaper to sync with their file system
@@ -96,6 +98,26 @@ def remove_file(path: str) -> None:
     """Remove a file; its absence is fine."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+@contextlib.contextmanager
+def host_lock(path: str, wait: float, what: str) -> Iterator[None]:
+    """Keep other calls on this host out that take the same lock.
+
+    what: what such a call does, for the ApplyError that is raised when it takes longer than `wait` seconds.
+    """
+    with open(path, "w", encoding="utf-8") as stream:
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise ApplyError(f"another call {what} for more than {wait:.0f} s (it holds {path}): wait for it, "
+                                     f"or end it") from error
+                time.sleep(0.05)
+        yield
 
 
 @contextlib.contextmanager

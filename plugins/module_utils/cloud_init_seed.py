@@ -21,11 +21,14 @@ NO_USER_DATA = "#cloud-config\n{}\n"
 LABEL = "cidata"
 MAKERS = (("genisoimage",), ("mkisofs",), ("xorriso", "-as", "mkisofs"))
 
+SEED_FOLDER = "/var/lib/vmcluster/seeds"
+
 ARGUMENT_SPEC: Dict[str, Any] = {
-    "folder": {"type": "path", "default": "/var/lib/vmcluster/seeds"},
+    "folder": {"type": "path", "default": SEED_FOLDER},
     "seeds": {"type": "list", "elements": "dict", "required": True, "options": {
         "name": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "state": {"type": "str", "choices": ["present", "renamed", "absent"], "default": "present"},
+        "was": {"type": "str"},
         "network_config": {"type": "str"},
         "user_data": {"type": "str", "no_log": True},
         "instance_id": {"type": "str"},
@@ -35,10 +38,15 @@ ARGUMENT_SPEC: Dict[str, Any] = {
 
 
 class Seed(NamedTuple):
-    """A disk that is wanted: the texts by part, None for one that is to go."""
+    """A disk that is wanted: the texts by part, None for one that is to go.
+
+    was: the name that it may still have, and all that changes then. same_guest: it keeps the instance-id that is there.
+    """
 
     name: str
     texts: Optional[Mapping[str, str]]
+    was: str = ""
+    same_guest: bool = False
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
@@ -51,10 +59,14 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
         listed = "\n".join(["nothing was changed; to be put right first:", *(f"- {each}" for each in mistakes)])
         return {"failed": True, "changed": False, "msg": listed, "mistakes": mistakes}
     folder = params["folder"]
-    steps = [step for seed in seeds for step in plan_seed(seed, read_texts(folder, seed.name), folder)]
+    seeds = [keep_instance(seed, read_texts(folder, seed.name)) for seed in seeds]
+    plans = [(seed, _plan(seed, folder)) for seed in seeds]
+    steps = [step for _seed, plan in plans for step in plan]
     try:
-        for seed in seeds if not check_mode else ():
-            if plan_seed(seed, read_texts(folder, seed.name), folder):
+        for seed in [seed for seed, plan in plans if plan] if not check_mode else ():
+            if seed.was:
+                rename_seed(seed, folder)
+            else:
                 write_seed(seed, folder, maker)
     except (apply.ApplyError, OSError) as error:
         return {"failed": True, "changed": True, "msg": str(error)}
@@ -73,10 +85,38 @@ def check_seeds(entries: Sequence[Mapping[str, Any]]) -> Tuple[List[Seed], List[
             mistakes.append(f"seeds[{index}].name: {name!r} {wrong}")
         if any(seed.name == name for seed in seeds):
             mistakes.append(f"seeds[{index}].name: {name!r} is there twice: leave one")
+        if entry["state"] == "renamed" and not entry.get("was"):
+            mistakes.append(f"seeds[{index}].was: is missing: give the former name")
         if present and not entry.get("network_config"):
             mistakes.append(f"seeds[{index}].network_config: is missing: see the filter cloud_init_network_config")
-        seeds.append(Seed(name, _texts(entry) if present else None))
+        was = entry.get("was") or "" if entry["state"] == "renamed" else ""
+        seeds.append(Seed(name, _texts(entry) if present else None, was, present and not entry.get("instance_id")))
     return seeds, mistakes
+
+
+def keep_instance(seed: Seed, found: Optional[Mapping[str, str]]) -> Seed:
+    """Return a seed with the instance-id that its guest has: that stays when a VM gets another name."""
+    first, _newline, _rest = (found or {}).get("meta-data", "").partition("\n")
+    if not seed.same_guest or seed.texts is None or not first.startswith("instance-id: "):
+        return seed
+    rest = seed.texts["meta-data"].partition("\n")[2]
+    return seed._replace(texts={**seed.texts, "meta-data": f"{first}\n{rest}"})
+
+
+def _plan(seed: Seed, folder: str) -> Tuple[Step, ...]:
+    if not seed.was:
+        return plan_seed(seed, read_texts(folder, seed.name), folder)
+    if read_texts(folder, seed.was) is None or read_texts(folder, seed.name) is not None:
+        return ()
+    old, new = image_path(folder, seed.was), image_path(folder, seed.name)
+    return (Step(f"is called {seed.was}", new, (old,), (new,)),)
+
+
+def rename_seed(seed: Seed, folder: str) -> None:
+    """Give a disk another name. The image comes last, so that an interrupted call is finished by the next."""
+    if os.path.isdir(f"{folder}/{seed.was}"):
+        os.rename(f"{folder}/{seed.was}", f"{folder}/{seed.name}")
+    os.rename(image_path(folder, seed.was), image_path(folder, seed.name))
 
 
 def _texts(entry: Mapping[str, Any]) -> Dict[str, str]:

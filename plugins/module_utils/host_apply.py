@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import sys
-import time
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import apply, host_change
 from ansible_collections.vmcluster.network.plugins.module_utils.host_read import read_records
@@ -80,7 +77,7 @@ def confirm_change(name: str) -> bool:
 
 def forget_change(name: str, told: Optional[Mapping[str, Any]] = None) -> bool:
     """Stop the timer and forget the record, with `told` as the outcome; return whether it was still there."""
-    with _host_lock():
+    with apply.host_lock(host_change.LOCK_PATH, LOCK_WAIT, "changes the host's network"):
         if read_pending().get("id") != name:
             return False
         apply.run_command(["systemctl", "stop", f"{host_change.UNIT}-rollback-{name}.timer"])
@@ -114,21 +111,6 @@ def _start_later(what: str, name: str, when: str, *words: str) -> None:
     apply.run_command(["systemd-run", "--collect", f"--unit={host_change.UNIT}-{what}-{name}", f"--on-active={when}",
                        "--timer-property=AccuracySec=100ms", "--property=KillMode=process",
                        host_change.SCRIPT_PATH, *words])
-
-
-@contextlib.contextmanager
-def _host_lock() -> Iterator[None]:
-    with open(host_change.LOCK_PATH, "w", encoding="utf-8") as stream:
-        deadline = time.monotonic() + LOCK_WAIT
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise apply.ApplyError(f"{host_change.LOCK_PATH} is held for {LOCK_WAIT:.0f} s") from error
-                time.sleep(0.05)
-        yield
 
 
 def _read_text(path: str) -> Optional[str]:

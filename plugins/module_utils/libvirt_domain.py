@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from xml.etree import ElementTree
 
+from ansible_collections.vmcluster.network.plugins.module_utils.cloud_init_seed import SEED_FOLDER, image_path
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import check_vm_name, interface_name
 
 MARK_URI = "https://vmcluster.network/libvirt/1"
@@ -23,6 +24,8 @@ DISK_BUSES = {"virtio": "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}
 """Buses, and how their disks are called."""
 
 RUNNING, STOPPED, PRESENT, ABSENT = "running", "stopped", "present", "absent"
+
+_VNC = "devices/graphics[@type='vnc']"
 
 ElementTree.register_namespace("vmcluster", MARK_URI)
 
@@ -61,15 +64,17 @@ class Domain(NamedTuple):
     boot: Optional[Tuple[str, str, str]] = None
     machine: Optional[str] = None
     autostart: Optional[bool] = None
+    vnc: Optional[bool] = None
 
 
 class Wanted(NamedTuple):
-    """What one entry asks for."""
+    """What one entry asks for. was: the name that the domain may still have, or empty."""
 
     domain: Domain
     state: str
     accelerator: str
     adopt: bool
+    was: str = ""
 
 
 class FoundDomain(NamedTuple):
@@ -132,8 +137,9 @@ def _read_wanted(entry: Mapping[str, Any]) -> Wanted:
         boot=(boot["kernel"], boot["initrd"] or "", boot["cmdline"] or "") if boot else None,
         machine=entry.get("machine"),
         autostart=entry.get("autostart"),
+        vnc=entry.get("vnc"),
     )
-    return Wanted(domain, entry["state"], entry["accelerator"], entry["adopt"])
+    return Wanted(domain, entry["state"], entry["accelerator"], entry["adopt"], entry.get("was") or "")
 
 
 def read_xml(xml: str, autostart: bool, running: bool) -> FoundDomain:
@@ -151,6 +157,7 @@ def read_xml(xml: str, autostart: bool, running: bool) -> FoundDomain:
         boot=boot,
         machine=os_type.get("machine") if os_type is not None else None,
         autostart=autostart,
+        vnc=root.find(_VNC) is not None,
     )
     return FoundDomain(domain, xml, running, root.find(f"metadata/{MARK}") is not None)
 
@@ -210,6 +217,20 @@ def make_xml(wanted: Wanted, accelerator: str, found: Optional[FoundDomain]) -> 
         _put_disks(devices, domain.disks)
     if domain.nics is not None and domain.nics != there.nics:
         _put_nics(devices, domain.nics)
+    if domain.vnc is not None and domain.vnc != there.vnc:
+        _put_vnc(devices, domain.vnc)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def rename_xml(xml: str, name: str) -> str:
+    """Return a domain's XML under another name, and with its seed as that is named then."""
+    root = ElementTree.fromstring(xml)
+    seeds = {image_path(SEED_FOLDER, root.findtext("name") or ""): image_path(SEED_FOLDER, name)}
+    _replace_text(root, "name", name)
+    for source in root.findall("devices/disk/source"):
+        path = source.get("file", "")
+        if path in seeds:
+            source.set("file", seeds[path])
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -280,6 +301,16 @@ def _new_disk(disk: Disk, taken: "set[str]") -> ElementTree.Element:
     if disk.readonly:
         ElementTree.SubElement(element, "readonly")
     return element
+
+
+def _put_vnc(devices: ElementTree.Element, vnc: bool) -> None:
+    """Give the domain a VNC display, on a port that libvirt finds and the address of its configuration, or take it."""
+    for element in devices.findall("graphics[@type='vnc']"):
+        devices.remove(element)
+    if vnc:
+        ElementTree.SubElement(devices, "graphics", type="vnc", autoport="yes")
+    if vnc and devices.find("video") is None:
+        ElementTree.SubElement(ElementTree.SubElement(devices, "video"), "model", type="vga")
 
 
 def _put_nics(devices: ElementTree.Element, nics: Sequence[Nic]) -> None:

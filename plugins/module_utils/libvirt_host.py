@@ -37,6 +37,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
     "stop_timeout": {"type": "int", "default": 60},
     "domains": {"type": "list", "elements": "dict", "required": True, "options": {
         "name": {"type": "str", "required": True},
+        "was": {"type": "str"},
         "state": {"type": "str", "choices": ["running", "stopped", "present", "absent"], "default": "running"},
         "vcpus": {"type": "int"},
         "memory": {"type": "int"},
@@ -52,6 +53,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
             "kernel": {"type": "str", "required": True}, "initrd": {"type": "str"}, "cmdline": {"type": "str"}}},
         "nics": {"type": "list", "elements": "dict", "options": {
             "nic": {"type": "int", "default": 0}, "mac": {"type": "str"}, "queues": {"type": "int", "default": 0}}},
+        "vnc": {"type": "bool"},
         "autostart": {"type": "bool"},
         "adopt": {"type": "bool", "default": False},
     }},
@@ -166,11 +168,12 @@ def _read(host: Any, names: Iterable[str]) -> Dict[str, FoundDomain]:
 
 
 def _plan(host: Any, wanted: Sequence[Wanted]) -> Tuple[Dict[str, Tuple[Step, ...]], List[str]]:
-    found = _read(host, [each.domain.name for each in wanted])
+    found = _read(host, [name for each in wanted for name in (each.domain.name, each.was) if name])
     plans: Dict[str, Tuple[Step, ...]] = {}
     mistakes: List[str] = []
     for each in wanted:
-        steps, wrong = plan_domain(each, found.get(each.domain.name), _accelerator(each.accelerator))
+        name = each.domain.name
+        steps, wrong = plan_domain(each, found.get(name), _accelerator(each.accelerator), found.get(each.was))
         plans[each.domain.name] = steps
         mistakes += wrong
     return plans, mistakes
@@ -202,6 +205,9 @@ def _carry_out(host: Any, name: str, command: str, stop_timeout: int) -> None:
     verb, _space, rest = command.partition(" ")
     if verb == "define":
         host.defineXMLFlags(rest, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        return
+    if verb == "rename":
+        find_domain(host, rest).rename(name, 0)
         return
     domain = find_domain(host, name)
     if domain is None:

@@ -18,19 +18,29 @@ from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_domain i
     Wanted,
     make_nic,
     make_xml,
+    rename_xml,
 )
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 
 
-def plan_domain(wanted: Wanted, found: Optional[FoundDomain], accelerator: str) -> Tuple[Tuple[Step, ...], List[str]]:
+def plan_domain(
+    wanted: Wanted, found: Optional[FoundDomain], accelerator: str, former: Optional[FoundDomain] = None,
+) -> Tuple[Tuple[Step, ...], List[str]]:
     """Return the steps that bring a domain into its state, and why that is refused.
 
-    A step's commands are one of `stop`, `remove`, `define XML`, `autostart on|off`, `start`, `plug XML`, `unplug XML`.
+    former: the domain of the name that this one may still have. A step's commands are one of `stop`, `remove`,
+    `rename NAME`, `define XML`, `autostart on|off`, `start`, `plug XML`, `unplug XML`.
     """
     name, thing = wanted.domain.name, f"domain {wanted.domain.name}"
     if wanted.state == ABSENT:
         return _plan_removal(found, thing, wanted.adopt)
     steps: List[Step] = []
+    if found is None and former is not None:
+        if former.running:
+            return (), [f"{wanted.was}: runs, and a domain that runs keeps its name: stop it"]
+        steps.append(Step(f"is called {wanted.was}", thing, (f"name: {wanted.was}",), (f"name: {name}",),
+                          (f"rename {wanted.was}",)))
+        found = former._replace(domain=former.domain._replace(name=name), xml=rename_xml(former.xml, name))
     if found is None:
         needed = {"memory": wanted.domain.memory, "disks or boot": wanted.domain.disks or wanted.domain.boot}
         mistakes = [f"{name}: {key} is missing: libvirt has no such domain, so it must be described"
@@ -116,5 +126,6 @@ def _describe(domain: Domain, asked: Domain) -> Dict[str, Tuple[str, ...]]:
         "machine": (f"machine: {domain.machine}",), "boot": (f"boot: {' '.join(domain.boot or ())}",),
         "disks": tuple(f"disk: {disk}" for disk in domain.disks or ()),
         "nics": tuple(f"nic: {nic}" for nic in domain.nics or ()),
+        "vnc": (f"VNC display: {'yes' if domain.vnc else 'no'}",),
     }
     return {key: lines for key, lines in texts.items() if getattr(asked, key) is not None}

@@ -31,7 +31,7 @@ SET_ASIDE = ("lxc.net.", "lxc.network.", "lxc.start.auto")
 
 
 class Wanted(NamedTuple):
-    """What one entry asks for. network: the lines of our file, None: not said."""
+    """What one entry asks for. network: the lines of our file, None: not said. was: the name that it may still have."""
 
     name: str
     state: str
@@ -39,6 +39,12 @@ class Wanted(NamedTuple):
     config: Tuple[str, ...]
     network: Optional[Tuple[str, ...]]
     adopt: bool
+    was: str = ""
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the entry says what the container's configuration is to be, or only what its network is."""
+        return self.state != PRESENT and not self.was
 
 
 class FoundContainer(NamedTuple):
@@ -72,7 +78,8 @@ def check_wanted(entries: Sequence[Mapping[str, Any]], folder: str) -> Tuple[Tup
                      for line in entry.get("config") or () if "=" not in line or "\n" in line]
         network = None if nics is None or mistakes else _network_lines(name, nics, entry.get("autostart"))
         rootfs = entry.get("rootfs") or f"{folder}/{name}/rootfs"
-        wanted.append(Wanted(name, entry["state"], rootfs, tuple(entry.get("config") or ()), network, entry["adopt"]))
+        wanted.append(Wanted(name, entry["state"], rootfs, tuple(entry.get("config") or ()), network, entry["adopt"],
+                             entry.get("was") or ""))
     return tuple(wanted), mistakes
 
 
@@ -125,12 +132,43 @@ def network_path(folder: str, name: str) -> str:
     return f"{folder}/{name}/{NETWORK_FILE}"
 
 
-def plan_container(wanted: Wanted, found: FoundContainer, folder: str) -> Tuple[Tuple[Step, ...], List[str]]:
+def rename_texts(found: FoundContainer, old: str, new: str, folder: str) -> FoundContainer:
+    """Return a container's files as they are under another name."""
+    config = (found.config or "").replace(f"{folder}/{old}/", f"{folder}/{new}/")
+    config = "".join(f"lxc.uts.name = {new}\n" if line.replace(" ", "") == f"lxc.uts.name={old}" else f"{line}\n"
+                     for line in config.splitlines())
+    return FoundContainer(config, found.network, False)
+
+
+def plan_rename(wanted: Wanted, former: FoundContainer, folder: str) -> Tuple[Tuple[Step, ...], List[str]]:
+    """Return the steps that give a container its new name, and why that is refused.
+
+    The directory is moved last, so that what is interrupted is finished by the next call.
+    """
+    if former.running:
+        return (), [f"{wanted.was}: runs, and a container that runs keeps its name: stop it"]
+    config = rename_texts(former, wanted.was, wanted.name, folder).config or ""
+    commands = (f"write {config_path(folder, wanted.was)} {config}",
+                f"move {folder}/{wanted.was} {folder}/{wanted.name}")
+    step = Step(f"is called {wanted.was}", f"container {wanted.name}", _lines(former.config), _lines(config), commands)
+    return (step,), []
+
+
+def plan_container(
+    wanted: Wanted, found: FoundContainer, folder: str, former: Optional[FoundContainer] = None,
+) -> Tuple[Tuple[Step, ...], List[str]]:
     """Return the steps that bring a container into its state, and why that is refused.
 
-    A step's commands are `stop`, `start`, `write PATH TEXT`, `remove PATH`.
+    former: the container of the name that this one may still have. A step's commands are `stop`, `start`,
+    `write PATH TEXT`, `remove PATH`, `move PATH PATH`.
     """
     name, thing = wanted.name, f"container {wanted.name}"
+    if found.config is None and former is not None and former.config is not None:
+        renaming, mistakes = plan_rename(wanted, former, folder)
+        if mistakes:
+            return (), mistakes
+        steps, mistakes = plan_container(wanted, rename_texts(former, wanted.was, name, folder), folder)
+        return (*renaming, *steps), mistakes
     if found.config is not None and not found.ours and not wanted.adopt:
         return (), [f"{name}: LXC has a container of this name that others made: set adopt, or rename one"]
     texts = _wanted_texts(wanted, found, folder)
@@ -143,14 +181,14 @@ def plan_container(wanted: Wanted, found: FoundContainer, folder: str) -> Tuple[
             why = f"LXC has no container {name}" if found.config is None else "is not as described"
             files.append(Step(why, path, _lines(there), _lines(text), (f"write {path} {text}",)))
     running = found.running
-    steps: List[Step] = []
+    changes: List[Step] = []
     if wanted.state in (STOPPED, ABSENT) and running:
-        steps.append(Step("runs", thing, (), (), ("stop",)))
+        changes.append(Step("runs", thing, (), (), ("stop",)))
     # Where the network goes, the configuration that includes it goes first.
-    steps += files if wanted.state != ABSENT else reversed(files)
+    changes += files if wanted.state != ABSENT else reversed(files)
     if wanted.state == RUNNING and not running:
-        steps.append(Step("does not run", thing, (), (), ("start",)))
-    return tuple(steps), []
+        changes.append(Step("does not run", thing, (), (), ("start",)))
+    return tuple(changes), []
 
 
 def _wanted_texts(wanted: Wanted, found: FoundContainer, folder: str) -> Dict[str, Optional[str]]:
@@ -161,11 +199,13 @@ def _wanted_texts(wanted: Wanted, found: FoundContainer, folder: str) -> Dict[st
         left = None if found.ours or found.config is None else _give_back(found.config, include)
         return {config: left, network: None}
     text = found.network if wanted.network is None else _text((HEADER, *wanted.network))
-    if found.config is None or found.ours:
+    if found.config is None or (found.ours and wanted.is_described):
         lines = (HEADER, "lxc.include = /usr/share/lxc/config/common.conf", f"lxc.uts.name = {wanted.name}",
                  f"lxc.rootfs.path = dir:{wanted.rootfs}", *wanted.config, include)
         return {config: _text(lines), network: text if text is not None else _text((HEADER,))}
-    return {config: _set_aside(found.config, include) if text is not None else found.config, network: text}
+    if found.ours or text is None:
+        return {config: found.config, network: text}
+    return {config: _set_aside(found.config, include), network: text}
 
 
 def _set_aside(config: str, include: str) -> str:

@@ -29,6 +29,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
     "stop_timeout": {"type": "int", "default": 60},
     "containers": {"type": "list", "elements": "dict", "required": True, "options": {
         "name": {"type": "str", "required": True},
+        "was": {"type": "str"},
         "state": {"type": "str", "choices": ["running", "stopped", "present", "absent"], "default": "running"},
         "rootfs": {"type": "path"},
         "config": {"type": "list", "elements": "str", "default": []},
@@ -49,7 +50,8 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
     plans: Dict[str, Sequence[Step]] = {}
     found = {each.name: read_container(folder, each.name) for each in wanted} if not mistakes else {}
     for each in wanted if not mistakes else ():
-        plans[each.name], wrong = plan_container(each, found[each.name], folder)
+        former = read_container(folder, each.was) if each.was else None
+        plans[each.name], wrong = plan_container(each, found[each.name], folder, former)
         mistakes += wrong
         if each.state == "running" and found[each.name].config is None and not os.path.isdir(each.rootfs):
             mistakes.append(f"{each.name}: {each.rootfs} is no directory: put the container's root file system there")
@@ -141,6 +143,8 @@ def _carry_out(folder: str, name: str, command: str, stop_timeout: int) -> None:
     path, _space, text = rest.partition(" ")
     if verb == "write":
         apply.write_file(path, text)
+    elif verb == "move":
+        os.rename(path, text)
     elif verb == "remove":
         apply.remove_file(path)
     elif verb == "start":

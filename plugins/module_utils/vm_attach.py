@@ -27,7 +27,8 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import 
     plan_routes,
     unwanted_interfaces,
 )
-from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import late_lines
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import interface_name
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import late_lines, parse_record
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_spec import (
     FRR,
     KERNEL,
@@ -52,6 +53,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
         "addresses": {"type": "list", "elements": "str", "default": []},
         "prefixes": {"type": "list", "elements": "str", "default": []},
         "mac": {"type": "str"},
+        "keep_mac": {"type": "bool", "default": False},
         "bridge": {"type": "str"},
         "kind": {"type": "str", "choices": ["tap", "veth"], "default": "tap"},
         "owner": {"type": "str"},
@@ -91,6 +93,7 @@ class Plan(NamedTuple):
 def attach_vms(params: Mapping[str, Any], check_mode: bool) -> Result:
     """Bring the node's VM interfaces into the state asked for; in check mode, tell what that would take."""
     named = {params["owner"], *(vm["owner"] for vm in params["vms"] if vm.get("owner"))}
+    params = {**params, "vms": _keep_macs(params["vms"])}
     wanted, mistakes = check_wanted(params, vm_iface_read.read_owners(named))
     if mistakes:
         return _refused(mistakes)
@@ -99,6 +102,23 @@ def attach_vms(params: Mapping[str, Any], check_mode: bool) -> Result:
             return _attach(wanted, params["purge"], check_mode)
     except (apply.ApplyError, vtysh.FrrError, iproute.ReadError, OSError) as error:
         return Result({"changed": not check_mode}, failed=str(error))
+
+
+def _keep_macs(entries: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
+    """Return what is asked for with the MACs that are recorded, where these are to stay."""
+    if not any(entry.get("keep_mac") for entry in entries):
+        return list(entries)
+    records = vm_iface_read.read_records()
+    return [keep_mac(entry, records) for entry in entries]
+
+
+def keep_mac(entry: Mapping[str, Any], records: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return an entry with the MAC of its VM's record, if it is to have that and there is one."""
+    if not entry.get("keep_mac"):
+        return entry
+    record = parse_record(records.get(interface_name(entry["name"], entry["nic"])[0], "")) or {}
+    is_its = (record.get("vm"), record.get("nic")) == (entry["name"], entry["nic"])
+    return {**entry, "mac": record["mac"]} if is_its and record.get("mac") else entry
 
 
 def _attach(wanted: Wanted, purge: bool, check_mode: bool) -> Result:
@@ -114,7 +134,7 @@ def _attach(wanted: Wanted, purge: bool, check_mode: bool) -> Result:
         mistakes += _check_frr(frr, plan.routes) if plan.routes else []
     if mistakes:
         return _refused(mistakes)
-    warnings = _warnings(found, boot, wanted)
+    warnings = _warnings(found, boot, wanted) + _out_of_service(frr.maintenance, found, wanted)
     failed = "" if check_mode else _apply(plan, found, wanted, purge)
     return Result(_report(plan, found, wanted, purge), warnings, failed)
 
@@ -189,6 +209,15 @@ def _route_lines(steps: Sequence[Step], word: str, passed_over: Collection[str] 
 def _refused(mistakes: Sequence[str]) -> Result:
     listed = "\n".join(["nothing was changed; to be put right first:", *(f"- {mistake}" for mistake in mistakes)])
     return Result({"changed": False, "mistakes": list(mistakes)}, failed=listed)
+
+
+def _out_of_service(maintenance: str, found: Found, wanted: Wanted) -> Tuple[str, ...]:
+    """Say that VMs come to a node that is being emptied."""
+    come = [vm.name for vm in wanted.present if vm.announcement == "announced" and vm.interface not in found.links]
+    if not maintenance or not come:
+        return ()
+    names = ", ".join(sorted(set(come)))
+    return (f"this node is {maintenance} (drain_node), and comes to carry {names}: see undrain_node",)
 
 
 def _warnings(found: Found, boot: vm_boot.FoundBoot, wanted: Wanted) -> Tuple[str, ...]:

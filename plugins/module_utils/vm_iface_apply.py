@@ -9,12 +9,9 @@ last, so what is half made or half gone is known as ours.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
-import time
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
+from typing import ContextManager, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import apply, vm_boot
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
@@ -34,22 +31,9 @@ class Failure(NamedTuple):
     said: str
 
 
-@contextlib.contextmanager
-def node_lock(path: str = LOCK_PATH, wait: float = LOCK_WAIT) -> Iterator[None]:
-    """Keep other calls on this node out, from reading to saving. Raises ApplyError when they take longer than `wait`
-    seconds."""
-    with open(path, "w", encoding="utf-8") as stream:
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise apply.ApplyError(f"another call changes this node's VM interfaces for more than {wait:.0f} s "
-                                           f"(it holds {path}): wait for it, or end it") from error
-                time.sleep(0.05)
-        yield
+def node_lock() -> ContextManager[None]:
+    """Keep other calls on this node out, from reading to saving. Raises ApplyError when they take too long."""
+    return apply.host_lock(LOCK_PATH, LOCK_WAIT, "changes this node's VM interfaces")
 
 
 def apply_boot(steps: Iterable[Step]) -> None:

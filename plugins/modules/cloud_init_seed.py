@@ -29,10 +29,15 @@ options:
         type: str
         required: true
       state:
-        description: Whether there is one.
+        description:
+          - Whether there is one.
+          - V(renamed), that of O(seeds[].was), if there is one, gets O(seeds[].name), and stays as it is.
         type: str
-        choices: [present, absent]
+        choices: [present, renamed, absent]
         default: present
+      was:
+        description: Former name, with O(seeds[].state=renamed).
+        type: str
       network_config:
         description:
           - Text of C(network-config), as P(vmcluster.network.cloud_init_network_config#filter) makes it. Needed.
@@ -41,7 +46,9 @@ options:
         description: Text of C(user-data). It is not shown in differences.
         type: str
       instance_id:
-        description: By which the guest knows that it is the same as at its last start. Default is the VM's name.
+        description:
+          - By which the guest knows that it is the same as at its last start. Default is that of the disk that is
+            there, else the VM's name.
         type: str
       hostname:
         description: The guest's host name. Default is the VM's name.

@@ -105,6 +105,12 @@ options:
       mac:
         description: MAC address of the VM's network card. Needed when O(vms[].state=present).
         type: str
+      keep_mac:
+        description:
+          - When this VM has an interface already, its MAC address stays, whatever O(vms[].mac) says.
+          - For a MAC address that is derived from a name, which the VM may have changed.
+        type: bool
+        default: false
       bridge:
         description:
           - Bridge that the interface is a port of. It must be there, unless in check mode.

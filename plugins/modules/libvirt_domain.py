@@ -33,6 +33,11 @@ options:
         description: Name of the VM, which is that of its interfaces too.
         type: str
         required: true
+      was:
+        description:
+          - Former name. A domain of that name, which must not run, gets O(domains[].name), when there is none of that
+            yet.
+        type: str
       state:
         description:
           - V(absent) stops a domain and removes its definition; disks stay. A domain that others defined and that was

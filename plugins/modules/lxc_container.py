@@ -33,6 +33,11 @@ options:
         description: Name of the VM, which is that of its interfaces too.
         type: str
         required: true
+      was:
+        description:
+          - Former name. A container of that name, which must not run, gets O(containers[].name), when there is none of
+            that yet. Its configuration stays, but for the name.
+        type: str
       state:
         description:
           - V(absent) stops a container and removes its configuration; its root file system stays. One that was adopted

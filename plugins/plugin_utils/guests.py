@@ -45,7 +45,7 @@ def vm_guests(
         wanted = guest.pop("state", state)
         guest.setdefault("autostart", wanted == "running")
         if vm["driver"] == LXC:
-            containers.append({**guest, "name": name, "state": wanted, "nics": _container_nics(cards, gateway)})
+            containers.append({**guest, "name": name, "state": wanted, "nics": container_nics(cards, gateway)})
             continue
         extra = {key: guest.pop(key) for key in ("seed", "user_data", "nameservers", "search") if key in guest}
         # A domain that is adopted has been configured by its operator, and keeps all its disks if none are listed.
@@ -56,16 +56,16 @@ def vm_guests(
             seeds.append({**seed, **({"user_data": extra["user_data"]} if "user_data" in extra else {})})
             disk = {"path": f"{SEED_FOLDER}/{name}.iso", "format": "raw", "readonly": True}
             guest["disks"] = [*guest.get("disks", ()), disk]
-        domains.append({**guest, "name": name, "state": wanted, "nics": _domain_nics(cards)})
+        domains.append({**guest, "name": name, "state": wanted, "nics": domain_nics(cards)})
     # Of a VM that is told of without its first NIC, the cards alone are the matter.
     further = {vm["name"]: vm["driver"] for vm in vms if "driver" in vm and vm["name"] not in described}
     for name, driver in further.items():
         cards = [nics.get(name, {})[number] for number in sorted(nics.get(name, {}))]
         entry = {"name": name, "state": "present", "adopt": True}
         if cards and driver == LXC:
-            containers.append({**entry, "nics": _container_nics(cards, gateway)})
+            containers.append({**entry, "nics": container_nics(cards, gateway)})
         elif cards:
-            domains.append({**entry, "nics": _domain_nics(cards)})
+            domains.append({**entry, "nics": domain_nics(cards)})
     return {"domains": domains, "seeds": seeds, "containers": containers}
 
 
@@ -83,21 +83,23 @@ def _absent_guests(
         cards = [nics[name][number] for number in sorted(nics.get(name, {})) if (name, number) not in leaving]
         gone, kept = {"name": name, "state": "absent"}, {"name": name, "state": "present", "adopt": True}
         if driver == LIBVIRT:
-            found["domains"].append({**kept, "nics": _domain_nics(cards)} if cards else {**gone, "adopt": True})
+            found["domains"].append({**kept, "nics": domain_nics(cards)} if cards else {**gone, "adopt": True})
             found["seeds"] += [] if cards else [gone]
         elif driver == LXC:
-            left = {**kept, "nics": _container_nics(cards, gateway)}
+            left = {**kept, "nics": container_nics(cards, gateway)}
             found["containers"].append(left if cards else {**gone, "adopt": True})
     return found
 
 
-def _domain_nics(cards: Iterable[Mapping[str, Any]]) -> list[Entry]:
+def domain_nics(cards: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """Return interfaces as the cards of libvirt_domain."""
     return [{"nic": card["nic"], "mac": card["mac"]} for card in cards]
 
 
-def _container_nics(
+def container_nics(
     cards: Iterable[Mapping[str, Any]], gateway: Mapping[str, str | None] | None
 ) -> list[Entry]:
+    """Return interfaces as the cards of lxc_container."""
     ways = _addresses(gateway)
     return [{"nic": card["nic"], "addresses": card["addresses"], "gateway": ways} for card in cards]
 

@@ -68,7 +68,8 @@ def _compare_guest(
     for each in interfaces:
         what = f"{thing} runs, and nothing uses {each['interface']}"
         if guest["running"] and not each["carrier"] and _is_attached(guest, each["interface"]):
-            yield Difference(node.name, what, "see whether the guest has set its card down", about)
+            remedy = "see whether the guest has set it down; a container has a new card after its next start"
+            yield Difference(node.name, what, remedy, about)
         what = f"{thing} does not run, and something else uses {each['interface']}"
         if not guest["running"] and each["carrier"]:
             yield Difference(node.name, what, "find what has it open, and end that", about)

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .names import lease_owner
+from .names import guest_mac, lease_owner
 
 Entry = dict[str, Any]
 
@@ -98,15 +98,20 @@ def vms_of_node(
     ]
 
 
-def announced_prefixes(interfaces: Iterable[Mapping[str, Any]]) -> list[str]:
+def announced_prefixes(
+    interfaces: Iterable[Mapping[str, Any]], vms: Iterable[Mapping[str, Any]] | None = None
+) -> list[str]:
     """Return the prefixes that the fabric must have routes to, of interfaces as fabric_vm_iface_info returns them.
 
     These are the addresses and prefixes of VMs that are announced and have a guest: without carrier FRR announces none.
+    vms: of these NICs alone.
     """
+    meant = None if vms is None else {(vm["name"], vm["nic"]) for vm in vms}
     return [
         str(ipaddress.ip_network(address))
         for found in interfaces
         if found["announcement"] == "announced" and found["carrier"]
+        and (meant is None or (found["vm"], found["nic"]) in meant)
         for address in (*found["addresses"], *found["prefixes"])
     ]
 
@@ -157,5 +162,6 @@ def _interface_of(vm: Mapping[str, Any], addresses: Mapping[tuple[str, str], str
         "owner": vm["owner"],
         "announcement": vm["announcement"],
         **{key: vm[key] for key in ("bridge", "driver") if vm.get(key)},
+        **({"keep_mac": True} if vm["mac"] == guest_mac(vm["cluster"], vm["name"], vm["nic"]) else {}),
         "state": "present",
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.vmcluster.network.plugins.module_utils.cloud_init_seed import (
     check_seeds,
+    keep_instance,
     plan_seed,
     read_texts,
     run,
@@ -54,3 +55,16 @@ def test_a_disk_without_its_texts_is_made_again(tmp_path: Path) -> None:
 def test_check_mode_makes_nothing(tmp_path: Path) -> None:
     told = run({"folder": str(tmp_path / "seeds"), "seeds": [entry()]}, True)
     assert told["changed"] and not list(tmp_path.iterdir())
+
+
+def test_a_disk_gets_another_name_with_its_texts_and_the_guest_stays_the_same(tmp_path: Path) -> None:
+    (tmp_path / "web1").mkdir()
+    (tmp_path / "web1.iso").touch()
+    (tmp_path / "web1" / "meta-data").write_text("instance-id: web1\nlocal-hostname: web1\n")
+    renamed = {"name": "shop1", "was": "web1", "state": "renamed"}
+    assert run({"folder": str(tmp_path), "seeds": [renamed]}, check_mode=False)["changed"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shop1", "shop1.iso"]
+    assert not run({"folder": str(tmp_path), "seeds": [renamed]}, check_mode=False)["changed"]
+    (seed,), _mistakes = check_seeds([entry(name="shop1")])
+    kept = keep_instance(seed, read_texts(str(tmp_path), "shop1"))
+    assert kept.texts and kept.texts["meta-data"] == "instance-id: web1\nlocal-hostname: shop1\n"

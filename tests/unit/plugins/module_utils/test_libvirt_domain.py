@@ -14,6 +14,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_domain i
     Wanted,
     check_wanted,
     make_xml,
+    read_attached,
     read_xml,
 )
 from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_plan import plan_domain
@@ -168,3 +169,44 @@ def test_mistakes_are_told_together() -> None:
     assert len(mistakes) == 11
     for part in ("'we b' has characters", "memory: 1 is too little", "is not absolute", "mac: is missing", "twice"):
         assert any(part in mistake for mistake in mistakes)
+
+
+def commands(wanted: Wanted, found: FoundDomain | None, former: FoundDomain | None = None) -> list[str]:
+    steps, mistakes = plan_domain(wanted, found, "qemu", former)
+    assert not mistakes
+    return [command.partition(" ")[0] for step in steps for command in step.commands]
+
+
+def test_a_domain_that_runs_is_given_its_new_card_and_loses_the_one_that_goes() -> None:
+    one, two = wish(**NEW), wish(**{**NEW, "nics": [{}, {"nic": 1, "mac": "02:00:00:00:00:11"}]})
+    runs = made(one)._replace(attached=one.domain.nics)
+    assert commands(two, runs) == ["define", "plug"]
+    runs = made(two)._replace(attached=two.domain.nics)
+    assert commands(one, runs) == ["define", "unplug"]
+    assert commands(two, made(two)._replace(attached=one.domain.nics)) == ["plug"], "defined by a call that was killed"
+
+
+def test_a_card_that_changes_its_mac_and_cards_of_an_operator_are_left_to_the_guest_that_runs() -> None:
+    other = wish(**{**NEW, "nics": [{"mac": "02:00:00:00:00:99"}]})
+    assert commands(other, made(wish(**NEW))._replace(attached=wish(**NEW).domain.nics)) == ["define"]
+    assert read_attached(OPERATORS) is None
+    assert commands(wish(nics=[{}], adopt=True), read_xml(OPERATORS, False, True)) == ["define"]
+
+
+def test_a_domain_that_is_to_be_present_is_neither_started_nor_stopped() -> None:
+    present = wish(**{**NEW, "state": "present"})
+    assert commands(present, made(present, running=False)) == commands(present, made(present)) == []
+
+
+def test_a_domain_gets_another_name_and_all_that_hangs_on_it() -> None:
+    seed = {**SEED, "path": "/var/lib/vmcluster/seeds/web1.iso"}
+    former = made(wish(**{**NEW, "disks": [DISK, seed]}), running=False)
+    wanted = wish(name="shop1", was="web1", state="present", adopt=True, nics=[{}])
+    assert commands(wanted, None, former) == ["rename", "define"]
+    steps, _mistakes = plan_domain(wanted, None, "qemu", former)
+    after = read_xml(steps[1].commands[0].partition(" ")[2], True, False)
+    assert after.ours and after.domain.name == "shop1" and after.domain.memory == 512
+    assert [nic.interface for nic in after.domain.nics or ()] == ["shop1_net0"]
+    assert [disk.path for disk in after.domain.disks or ()] == [DISK["path"], "/var/lib/vmcluster/seeds/shop1.iso"]
+    assert commands(wanted, after, former) == [], "the next run has nothing to do, whoever is called web1 now"
+    assert plan_domain(wanted, None, "qemu", former._replace(running=True))[1]

@@ -11,7 +11,9 @@ from ansible_collections.vmcluster.network.plugins.module_utils.lxc_container im
     FoundContainer,
     Wanted,
     check_wanted,
+    interfaces_of,
     plan_container,
+    starts_with_node,
 )
 
 FOLDER = "/var/lib/lxc"
@@ -104,3 +106,24 @@ def test_mistakes_are_told_together() -> None:
              "nics": [{"nic": 0, "addresses": ["203.0.113.11/32"]}]}
     _wanted, mistakes = check_wanted([entry, entry], FOLDER)
     assert len(mistakes) == 7
+
+
+def test_a_container_of_which_only_the_network_is_told_keeps_its_configuration() -> None:
+    made = carry_out(wish(rootfs="/srv/ct1", config=["lxc.apparmor.profile = unconfined"]), NOTHING)
+    after = carry_out(wish(state="present", adopt=True, nics=[NIC, {**NIC, "nic": 1}]), made)
+    assert after.config == made.config and after.running
+    assert interfaces_of(after.network or "") == ("ct1_net0", "ct1_net1") and starts_with_node(after.network or "")
+
+
+def test_a_container_gets_another_name_and_keeps_all_else() -> None:
+    made = carry_out(wish(config=["lxc.apparmor.profile = unconfined"]), NOTHING)._replace(running=False)
+    wanted = wish(name="cellar", was="ct1", state="present", adopt=True)
+    steps, mistakes = plan_container(wanted, NOTHING, FOLDER, made)
+    assert not mistakes
+    commands = [command for step in steps for command in step.commands]
+    assert [command.split()[0] for command in commands] == ["write", "move", "write"]
+    assert commands[1] == "move /var/lib/lxc/ct1 /var/lib/lxc/cellar"
+    assert "lxc.uts.name = cellar\n" in commands[0] and "lxc.apparmor.profile = unconfined\n" in commands[0]
+    assert "lxc.include = /var/lib/lxc/cellar/vmcluster.conf\n" in commands[0] and "/ct1/" not in commands[0][40:]
+    assert "lxc.net.0.link = cellar_vm0\n" in commands[2]
+    assert plan_container(wanted, NOTHING, FOLDER, made._replace(running=True))[1]

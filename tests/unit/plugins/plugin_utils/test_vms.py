@@ -105,10 +105,18 @@ def test_interfaces_have_the_leased_addresses_in_the_order_of_pools_by_node():
             "kind": "tap",
             "owner": "root",
             "announcement": "announced",
+            "keep_mac": True,
             "state": "present",
         }
     ]
     assert nodes["node2"][0]["addresses"] == ["203.0.113.2"]
+
+
+def test_a_mac_that_is_asked_for_is_not_kept_and_what_runs_a_vm_is_recorded():
+    leases = [lease_of("alpha/web1", "public4", "203.0.113.1")]
+    vm = vm_of("web1", pools=["public4"], mac="02:00:00:00:00:99", driver="libvirt")
+    (interface,) = vm_interfaces([vm], leases)["node1"]
+    assert "keep_mac" not in interface and interface["driver"] == "libvirt"
 
 
 def test_clusters_stand_for_their_declared_vms():
