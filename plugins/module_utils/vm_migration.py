@@ -31,8 +31,10 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_migration_pla
     plan_arming,
     plan_disarming,
 )
-from ansible_collections.vmcluster.network.plugins.module_utils.vm_migration_state import read_under_way
+from ansible_collections.vmcluster.network.plugins.module_utils.vm_migration_state import Under, read_under_way
 from ansible_collections.vmcluster.network.plugins.module_utils.waiting import ask_until
+
+LATE = 5.0  # seconds after the agents' deadline
 
 _UNDERLAY: Dict[str, Any] = {"type": "dict", "options": {"ipv4": {"type": "str"}, "ipv6": {"type": "str"}}}
 
@@ -141,10 +143,18 @@ def _await(wanted: Sequence[Migration], params: Mapping[str, Any], check_mode: b
                     and under[each.interface].state.get("state") in ("armed", "cut") and under[each.interface].runs:
                 apply.run_command([vm_migration_unit.SCRIPT_PATH, "tell", each.interface, "arrived"])
                 steps.append(Step(f"{each.name} has arrived at {each.other}", f"migration {each.interface}"))
-        missing = _wait(lambda: not_arrived(vm_migration_read.read_moving(), wanted), params["wait"])
+        seconds = _seconds_to_wait(under, wanted, params["wait"])
+        missing = _wait(lambda: not_arrived(vm_migration_read.read_moving(), wanted), seconds)
         if missing:
             return Result(_report(steps, wanted), failed="; ".join(missing))
     return Result(_report(steps, wanted))
+
+
+def _seconds_to_wait(under: Mapping[str, Under], wanted: Sequence[Migration], most: float) -> float:
+    """Return how long to wait for guests: not much longer than the agents do, however many calls share that time."""
+    deadlines = [under[each.interface].record["deadline"] for each in wanted
+                 if each.role == "target" and each.interface in under]
+    return min(most, max(deadlines) + LATE - time.monotonic()) if deadlines else most
 
 
 def _complete(wanted: Sequence[Migration], params: Mapping[str, Any], check_mode: bool) -> Result:

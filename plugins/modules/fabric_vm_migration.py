@@ -97,7 +97,8 @@ options:
     type: float
     default: 600
   wait:
-    description: Seconds to wait with O(state=arrived) and O(state=completed).
+    description:
+      - Seconds to wait with O(state=arrived) and O(state=completed). For guests that come, not longer than the agents do.
     type: float
     default: 15
 attributes:
