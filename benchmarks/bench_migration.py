@@ -4,8 +4,8 @@
 
 A round is one run of migrate_vm.yml for many VMs; armed, they move one by one, each under a probe of 1000 packets a
 second both ways in both families, from the Internet, from a VM on the old node or from one on the new node. Guests stop
-for less than a millisecond, so what is lost is the network's. The naive orders move one VM there and back, with FRR's
-statics typed at the moment at which a hypervisor's hook would.
+for less than a millisecond, so what is lost is the network's. Then all of them move at the same moment. The naive
+orders move one VM there and back, with FRR's statics typed at the moment at which a hypervisor's hook would.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ NAIVE = "naive1"
 BEFORE, AFTER, AFTER_NAIVE = 0.3, 1.2, 3.0  # seconds of the probe around a move
 SPOILT_PAUSE = 0.02  # seconds; a guest that stood still for longer was held up by the machine
 PRIORITY = 20
+RATE_AT_ONCE = 100  # packets a second to each VM, when all move at once
 
 
 class Run:
@@ -48,6 +50,11 @@ class Run:
         self.gap = max(result.longest_gap_ms for result in results.values())
         self.probe_spoilt = any(result.is_spoilt for result in results.values())
         self.spoilt = pause > SPOILT_PAUSE or self.probe_spoilt
+
+    @property
+    def worst(self) -> int:
+        """What the worst direction of all lost."""
+        return max(self.lost.values())
 
     def of(self, family: int) -> int:
         """What the worse direction of a family lost."""
@@ -111,6 +118,37 @@ class Story:
               + " ".join(f"{run.of(4)}/{run.of(6)}{'!' if run.spoilt else ''}" for run in runs), flush=True)
         return runs
 
+    def at_once(self) -> list[Run]:
+        """Move all VMs to the other node at the same moment, as the hypervisors of a node that is drained do."""
+        source = self.node_of(self.names[0])
+        target = next(node for node in NODES if node != source)
+        pauses: dict[str, float] = {}
+
+        def move(vm: str) -> None:
+            began = time.monotonic()
+            self.lab.guest_pause(vm)
+            tell_agent(self.lab, source, vm, "stopped")
+            self.lab.guest_resume(vm)
+            pauses[vm] = time.monotonic() - began
+            self.lab.guest_release(vm)
+
+        with Migration(self.cluster, dict.fromkeys(self.names, target), timeout=1500,
+                       extra={"migrate_wait": 900}) as migration, ExitStack() as stack:
+            migration.wait_until_armed(300)
+            probes = {vm: stack.enter_context(self.lab.probe("ext", vm, rate=RATE_AT_ONCE, family=4 + 2 * (at % 2)))
+                      for at, vm in enumerate(self.names)}
+            for vm in self.names:
+                self.lab.guest_prepare(vm, target)
+            time.sleep(BEFORE)
+            with ThreadPoolExecutor(len(self.names)) as pool:
+                list(pool.map(move, self.names))
+            time.sleep(AFTER)
+            migration.finish()
+        runs = [Run({4 + 2 * (at % 2): probe.result()}, pauses[vm]) for at, (vm, probe) in enumerate(probes.items())]
+        print(f"{len(runs)} at once: playbook {migration.finish().seconds:.0f} s; lost "
+              + " ".join(f"{run.worst}{'!' if run.spoilt else ''}" for run in runs), flush=True)
+        return runs
+
     def naive_rounds(self, withdraw_first: bool, count: int) -> list[Run]:
         """Move one VM there and back; the old node withdraws at STOP, or leaves it to the loss of carrier."""
         runs = []
@@ -159,7 +197,7 @@ def summarize(runs: Sequence[Run], family: int) -> dict[str, float]:
                 [run.pause * 1e3 for run in runs])}
 
 
-def report(rounds: dict[tuple[str, str], list[Run]], loads: Sequence[float]) -> None:
+def report(rounds: dict[tuple[str, str], list[Run]], together: Sequence[Run], loads: Sequence[float]) -> None:
     """Print and write what was measured."""
     figures = {f"{order}, {place}, IPv{family}": summarize(runs, family)
                for (order, place), runs in rounds.items() for family in (4, 6)}
@@ -171,10 +209,15 @@ def report(rounds: dict[tuple[str, str], list[Run]], loads: Sequence[float]) -> 
                    for run in runs if not run.spoilt for family in (4, 6)])
     ratios = {order: median([run.of(family) for run in runs for family in (4, 6)]) / max(ours, 1.0)
               for (order, _place), runs in rounds.items() if order.startswith("naive")}
+    worst = [run.worst for run in together]
+    unit = 1000 // RATE_AT_ONCE
+    print(f"{len(together)} VMs at once, packets of {unit} ms that the worse direction of each lost: median "
+          f"{median(worst)}, worst {max(worst)}; spoilt {sum(run.spoilt for run in together)}")
     for order, ratio in ratios.items():
         print(f"ratio, {order} to ours (median, ours at least one packet): {ratio:.0f}")
     print(f"load of the machine: {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors")
-    write_report("bench_migration", {"figures": figures, "ratios": ratios, "loads": loads, "lost": {
+    write_report("bench_migration", {"figures": figures, "ratios": ratios, "loads": loads, "at_once": {
+        "packet_ms": unit, "lost": worst, "pauses_ms": [run.pause * 1e3 for run in together]}, "lost": {
         f"{order}, {place}": [{**run.lost, "pause_ms": run.pause * 1e3, "spoilt": run.spoilt} for run in runs]
         for (order, place), runs in rounds.items()}})
 
@@ -197,11 +240,12 @@ def main() -> None:
             for place in PLACES:
                 rounds[order, place] = story.round(place, tell)
                 loads.append(os.getloadavg()[0])
+        together = story.at_once()
         with story.naive_interfaces():
             for first, order in ((True, "naive: withdraw, then announce"), (False, "naive: announce at once")):
                 rounds[order, "places in turn"] = story.naive_rounds(first, options.naive)
                 loads.append(os.getloadavg()[0])
-        report(rounds, loads)
+        report(rounds, together, loads)
 
 
 if __name__ == "__main__":
