@@ -108,8 +108,7 @@ def test_a_node_that_reboots_has_its_guests_back(cluster: Cluster, tmp_path: Pat
 
 def test_vms_that_are_detached_leave_nothing(cluster: Cluster, tmp_path: Path) -> None:
     gone = addresses(cluster)
-    cluster.play("detach_vm.yml", extra={"vms": [
-        {"name": "web1", "driver": "libvirt"}, {"name": "ct1", "driver": "lxc"}]})
+    cluster.detach("web1", "ct1")
     for address in gone:
         assert not cluster.kernel_routes(address)
     assert cluster.shell("node1", "virsh list --all --name").strip() == ""
