@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.drains import Refused, plan_drain, plan_evacuation
+from ..plugin_utils.drains import Refused, batched, plan_drain, plan_evacuation
 from ..plugin_utils.hostvars import read_answers, read_plain
 from ..plugin_utils.migrations import lease_moves
 
@@ -20,6 +20,7 @@ OPTIONS = {
     "leases": {"type": "list", "elements": "dict", "required": True},
     "state": {"type": "str", "choices": ["drained", "withdrawn", "evacuated"], "default": "drained"},
     "to": {"type": "list", "elements": "str", "default": []},
+    "parallel": {"type": "int", "default": 4},
     "vms": {"type": "raw"},
 }
 
@@ -48,7 +49,9 @@ def _plan(options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) ->
         withdraw = options["state"] == "withdrawn"
         moves, staying = plan_drain(plan, node, leases, found, options["to"], withdraw=withdraw)
         lines = [f"{move['name']}: to {move['node']}" for move in moves]
-        return {"moves": moves, "vms": [], "registers": [], "summary": [*lines, *staying] or [f"{node} is empty"]}
+        rounds = list(batched(moves, options["parallel"]))
+        summary = [*lines, *staying] or [f"{node} is empty"]
+        return {"moves": moves, "rounds": rounds, "vms": [], "registers": [], "summary": summary}
     told = read_plain(options["vms"] or [], lambda value: value)
     vms = plan_evacuation(plan, node, leases, found, options["to"], told)
     homes: dict[str, dict[str, Any]] = {}
@@ -56,4 +59,4 @@ def _plan(options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) ->
         homes.setdefault(vm["node"], {"vms": []})["vms"].append(vm)
     lines = [f"{vm['name']} (nic {vm['nic']}): to {vm['node']}" for vm in vms]
     registers = lease_moves(plan, homes, leases)
-    return {"moves": [], "vms": vms, "registers": registers, "summary": lines or [f"{node} is empty"]}
+    return {"moves": [], "rounds": [], "vms": vms, "registers": registers, "summary": lines or [f"{node} is empty"]}

@@ -44,6 +44,12 @@ options:
     type: list
     elements: str
     default: []
+  parallel:
+    description:
+      - How many VMs move at the same time. Each copies its memory over the network that VMs need too, and more of them
+        at once take longer each.
+    type: int
+    default: 4
   vms:
     description:
       - With O(state=evacuated), what was told of VMs that are not declared when they were attached, such as C(mac) or
@@ -68,6 +74,12 @@ moves:
   type: list
   elements: dict
   sample: [{"cluster": "alpha", "name": "web1", "node": "node3"}]
+rounds:
+  description: RV(moves), as many together as O(parallel) says.
+  returned: success
+  type: list
+  elements: list
+  sample: []
 vms:
   description: With O(state=evacuated), VMs as M(vmcluster.network.cluster_plan) takes them, each NIC with its new node.
   returned: success

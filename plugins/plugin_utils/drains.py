@@ -81,6 +81,13 @@ def plan_evacuation(
     return vms
 
 
+def batched(moves: Sequence[Entry], size: int) -> list[list[Entry]]:
+    """Return moves in rounds of at most so many."""
+    if size < 1:
+        raise refuse("NoneAtATime", f"drain_parallel is {size}: at least one VM moves at a time")
+    return [list(moves[at : at + size]) for at in range(0, len(moves), size)]
+
+
 def _cluster_of(plan: Mapping[str, Any], node: str) -> str:
     for name, cluster in plan["clusters"].items():
         if node in cluster["nodes"]:
