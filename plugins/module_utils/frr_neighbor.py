@@ -48,12 +48,17 @@ def plan_neighbors(text: str, wanted: Mapping[str, Any], check_names: bool = Tru
     heading = heading_of(wanted["asn"], wanted["vrf"])
     found = read_instance(text, heading)
     if check_names:
-        _check_names(found, wanted)
+        _check_found_names(found, wanted)
     planner = _Planner(heading, found, wanted)
     return tuple(planner.steps())
 
 
-def _check_names(found: Instance, wanted: Mapping[str, Any]) -> None:
+def check_names(text: str, wanted: Mapping[str, Any]) -> None:
+    """Refuse what plan_neighbors refuses of names, in a configuration that others plan. Raises NeighborError."""
+    _check_found_names(read_instance(text, heading_of(wanted["asn"], wanted["vrf"])), wanted)
+
+
+def _check_found_names(found: Instance, wanted: Mapping[str, Any]) -> None:
     for place, peer in listed_peers(wanted):
         profile = peer.get("bfd_profile")
         if profile and profile not in found.names["bfd profile"]:

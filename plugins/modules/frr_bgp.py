@@ -94,7 +94,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmcluster.network.plugins.module_utils import frr_delta, frr_sessions, vtysh
 from ansible_collections.vmcluster.network.plugins.module_utils.apply import ApplyError
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_config import ConfigPlan, plan_config
-from ansible_collections.vmcluster.network.plugins.module_utils.frr_neighbor import plan_neighbors
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_neighbor import check_names, plan_neighbors
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_neighbor_input import ARGUMENTS, check_options
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 
@@ -119,7 +119,7 @@ class Planner:
 
     def check_names(self, text: str) -> None:
         """Refuse neighbours that refer to route-maps and BFD profiles which are neither there nor wanted."""
-        plan_neighbors(f"{text}\n{self.options['text']}", self.options, check_names=True)
+        check_names(f"{text}\n{self.options['text']}", self.options)
 
     def statements(self, text: str) -> Sequence[Step]:
         """Return what differs of the statements."""

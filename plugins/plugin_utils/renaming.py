@@ -58,14 +58,13 @@ def plan_renaming(
     ]
     if mistakes:
         return {**nothing, "mistakes": mistakes}
-    driver = next((each["driver"] for each in cards if each.get("driver")), None)
     return {
         **nothing,
         "vms": [
             *({"name": old, "nic": each["nic"], "state": "absent"} for each in cards),
             *(_interface(each, new) for each in cards),
         ],
-        **_guest_parts(driver, names, cards, guest, described.get("gateway")),
+        **_guest_parts(names, cards, guest, described.get("gateway"), restart),
         "leases": [
             *({"owner": owner, "state": "absent"} for owner in dict.fromkeys(lease["owner"] for lease in mine)),
             *(_lease(lease, cluster, new) for lease in mine),
@@ -127,21 +126,24 @@ def _lease(lease: Mapping[str, Any], cluster: str, name: str) -> Entry:
 
 
 def _guest_parts(
-    driver: str | None,
     names: tuple[str, str],
     cards: Sequence[Mapping[str, Any]],
     guest: Mapping[str, Any] | None,
     gateway: Mapping[str, str | None] | None,
+    restart: bool,
 ) -> Entry:
+    driver = next((each["driver"] for each in cards if each.get("driver")), None)
     if driver is None or guest is None:
         return {}
     old, new = names
     kind = {LIBVIRT: "domains", LXC: "containers"}[driver]
-    runs = guest["running"]
+    # An interrupted run may have stopped it.
+    runs = guest["running"] or (restart and any(each["vm"] == new for each in cards))
     nics = domain_nics(cards) if driver == LIBVIRT else container_nics(cards, gateway)
     state = {"state": "running" if runs else "present", "adopt": True}
     seeds = [{"name": new, "was": old, "state": "renamed"}] if driver == LIBVIRT else []
-    stopped = [{"name": old, "state": "stopped", "adopt": True}] if runs and guest["name"] == old else []
+    stops = guest["running"] and guest["name"] == old
+    stopped = [{"name": old, "state": "stopped", "adopt": True}] if stops else []
     return {
         "stopped": _guests(**{kind: stopped}),
         "renamed": _guests(**{kind: [{"name": new, "was": old, **state, "nics": nics}]}, seeds=seeds),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.vmcluster.network.plugins.module_utils.lxc_container import (
@@ -15,6 +16,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.lxc_container im
     plan_container,
     starts_with_node,
 )
+from ansible_collections.vmcluster.network.plugins.module_utils.lxc_host import run
 
 FOLDER = "/var/lib/lxc"
 GATEWAY = {"ipv4": "10.255.255.1", "ipv6": "fe80::1"}
@@ -127,3 +129,12 @@ def test_a_container_gets_another_name_and_keeps_all_else() -> None:
     assert "lxc.include = /var/lib/lxc/cellar/vmcluster.conf\n" in commands[0] and "/ct1/" not in commands[0][40:]
     assert "lxc.net.0.link = cellar_vm0\n" in commands[2]
     assert plan_container(wanted, NOTHING, FOLDER, made._replace(running=True))[1]
+
+
+def test_a_container_that_is_renamed_and_started_needs_no_root_file_system_of_the_new_name(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    (tmp_path / "ct1").mkdir()
+    (tmp_path / "ct1" / "config").write_text(OPERATORS)
+    entry = {"name": "cellar", "was": "ct1", "state": "running", "adopt": True, "nics": [NIC]}
+    answer = run({"folder": folder, "stop_timeout": 1, "containers": [entry]}, check_mode=True)
+    assert all("no directory" not in mistake for mistake in answer.get("mistakes", [])), answer

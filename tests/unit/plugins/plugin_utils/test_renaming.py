@@ -63,6 +63,9 @@ def test_a_guest_that_runs_is_stopped_and_started_if_that_is_asked_for() -> None
 def test_an_interrupted_renaming_goes_on() -> None:
     part = renaming([LEASE], [interface("shop1")], [guest(name="shop1")])
     assert part["mistakes"] == [] and part["leases"][1]["owner"] == "alpha/shop1"
+    part = renaming([LEASE], [interface("shop1")], [guest()], restart=True)
+    assert part["renamed"]["domains"][0]["state"] == "running", "the interrupted run has stopped it"
+    assert part["stopped"]["domains"] == []
 
 
 def test_nothing_is_asked_of_other_nodes_nor_of_what_others_run() -> None:
