@@ -61,6 +61,18 @@ def migrate(
             for place, result in results.items() for name, direction in result.directions.items()}
 
 
+def test_a_prediction_tells_of_each_change_once_and_touches_nothing(cluster: Cluster) -> None:
+    before = (cluster.leases(), {node: cluster.records(node) for node in NODES})
+    run = cluster.play("migrate_vm.yml", "--check", "--diff", "-e", "vm=web1", "-e", "node=node3")
+    for said in ("web1 leaves for node3", "web1 comes from node1", "web1_net0: web1 has no interface", "holder node3",
+                 "web1_net0: web1 is announced", "web1_net0: web1 is not attached here any more"):
+        assert said in run.output, run.output
+    assert run.output.count("web1_net0: web1 has no interface") == 1, run.output
+    assert "node3: web1" not in run.output, run.output
+    assert (cluster.leases(), {node: cluster.records(node) for node in NODES}) == before
+    assert {node: what_is_left(cluster, node) for node in NODES} == dict.fromkeys(NODES, "")
+
+
 def test_a_vm_moves_to_another_frr_and_nobody_notices_from_outside_or_from_its_old_node(
     cluster: Cluster, tmp_path: Path
 ) -> None:

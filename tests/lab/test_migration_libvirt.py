@@ -43,9 +43,9 @@ def addresses(cluster: Cluster) -> list[str]:
     return [address for owner, _pool, address, _holder in cluster.leases() if owner == "alpha/web1"]
 
 
-def migrate(cluster: Cluster, node: str, **options: Any) -> PlaybookRun:
+def migrate(cluster: Cluster, node: str, *arguments: str, **options: Any) -> PlaybookRun:
     extra = {"vms": [{**WEB1, "node": node}], **options.pop("extra", {})}
-    return cluster.play("migrate_vm.yml", extra=extra, **options)
+    return cluster.play("migrate_vm.yml", *arguments, extra=extra, **options)
 
 
 def domain(cluster: Cluster, node: str) -> str:
@@ -67,6 +67,8 @@ def check_whole(cluster: Cluster, node: str, folder: Path) -> None:
 def test_a_guest_of_libvirt_moves_over_ssh_with_its_definition_and_keeps_a_tcp_connection(
     cluster: Cluster, tmp_path: Path
 ) -> None:
+    predicted = migrate(cluster, "node2", "--check", "--diff").output
+    assert "domain web1: moves to node2" in predicted and domain(cluster, "node1") == "running yes enable", predicted
     with Ticks(cluster.lab, "ext", addresses(cluster)[0]) as ticks:
         migrate(cluster, "node2")
         ticks.check()
