@@ -99,9 +99,10 @@ def domain_nics(cards: Iterable[Mapping[str, Any]]) -> list[Entry]:
 def container_nics(
     cards: Iterable[Mapping[str, Any]], gateway: Mapping[str, str | None] | None
 ) -> list[Entry]:
-    """Return interfaces as the cards of lxc_container."""
+    """Return interfaces as the cards of lxc_container. Without a gateway, on a bridge, containers configure themselves:
+    what else is on their network is not ours to know."""
     ways = _addresses(gateway)
-    return [{"nic": card["nic"], "addresses": card["addresses"], "gateway": ways} for card in cards]
+    return [{"nic": card["nic"], "addresses": card["addresses"] if ways else [], "gateway": ways} for card in cards]
 
 
 def _addresses(gateway: Mapping[str, str | None] | None) -> dict[str, str]:

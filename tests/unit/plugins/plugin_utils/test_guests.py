@@ -86,6 +86,11 @@ def test_a_further_card_is_all_that_is_told_of_a_vm_that_is_asked_for_without_it
         {"nic": 0, "mac": "02:00:00:00:00:00"}, {"nic": 1, "mac": "02:00:00:00:00:01"}]}]}
 
 
+def test_a_container_on_a_bridge_configures_itself() -> None:
+    (container,) = vm_guests([vm(driver="lxc", guest={"rootfs": "/srv/web1"})], [interface()], None, 1500)["containers"]
+    assert container["nics"] == [{"nic": 0, "addresses": [], "gateway": {}}]
+
+
 def test_a_guest_that_is_described_as_stopped_does_not_start_with_the_node_either() -> None:
     (domain,) = vm_guests([vm(guest={"memory": 512, "state": "stopped"})], [interface()], None, 1500)["domains"]
     assert (domain["state"], domain["autostart"]) == ("stopped", False)
