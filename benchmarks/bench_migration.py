@@ -212,7 +212,8 @@ def report(rounds: dict[tuple[str, str], list[Run]], together: Sequence[Run], lo
     worst = [run.worst for run in together]
     unit = 1000 // RATE_AT_ONCE
     print(f"{len(together)} VMs at once, packets of {unit} ms that the worse direction of each lost: median "
-          f"{median(worst)}, worst {max(worst)}; spoilt {sum(run.spoilt for run in together)}")
+          f"{median(worst)}, worst {max(worst)}; spoilt {sum(run.spoilt for run in together)}; guests' pause, ms: median "
+          f"{median([run.pause * 1e3 for run in together]):.0f}, worst {max(run.pause for run in together) * 1e3:.0f}")
     for order, ratio in ratios.items():
         print(f"ratio, {order} to ours (median, ours at least one packet): {ratio:.0f}")
     print(f"load of the machine: {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors")
