@@ -209,16 +209,16 @@ def report(rounds: dict[tuple[str, str], list[Run]], together: Sequence[Run], lo
                    for run in runs if not run.spoilt for family in (4, 6)])
     ratios = {order: median([run.of(family) for run in runs for family in (4, 6)]) / max(ours, 1.0)
               for (order, _place), runs in rounds.items() if order.startswith("naive")}
-    worst = [run.worst for run in together]
+    worst, pauses = [run.worst for run in together], [run.pause * 1e3 for run in together]
     unit = 1000 // RATE_AT_ONCE
     print(f"{len(together)} VMs at once, packets of {unit} ms that the worse direction of each lost: median "
-          f"{median(worst)}, worst {max(worst)}; spoilt {sum(run.spoilt for run in together)}; guests' pause, ms: median "
-          f"{median([run.pause * 1e3 for run in together]):.0f}, worst {max(run.pause for run in together) * 1e3:.0f}")
+          f"{median(worst)}, worst {max(worst)}; spoilt {sum(run.spoilt for run in together)}; "
+          f"guests' pause, ms: median {median(pauses):.0f}, worst {max(pauses):.0f}")
     for order, ratio in ratios.items():
         print(f"ratio, {order} to ours (median, ours at least one packet): {ratio:.0f}")
     print(f"load of the machine: {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors")
     write_report("bench_migration", {"figures": figures, "ratios": ratios, "loads": loads, "at_once": {
-        "packet_ms": unit, "lost": worst, "pauses_ms": [run.pause * 1e3 for run in together]}, "lost": {
+        "packet_ms": unit, "lost": worst, "pauses_ms": pauses}, "lost": {
         f"{order}, {place}": [{**run.lost, "pause_ms": run.pause * 1e3, "spoilt": run.spoilt} for run in runs]
         for (order, place), runs in rounds.items()}})
 
