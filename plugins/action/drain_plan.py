@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.drains import Refused, batched, plan_drain, plan_evacuation
+from ..plugin_utils.drains import Refused, batched, check_empty, plan_drain, plan_evacuation
 from ..plugin_utils.hostvars import read_answers, read_plain
 from ..plugin_utils.migrations import lease_moves
 
@@ -18,7 +18,7 @@ OPTIONS = {
     "plan": {"type": "dict", "required": True, "no_log": True},
     "node": {"type": "str", "required": True},
     "leases": {"type": "list", "elements": "dict", "required": True},
-    "state": {"type": "str", "choices": ["drained", "withdrawn", "evacuated"], "default": "drained"},
+    "state": {"type": "str", "choices": ["drained", "withdrawn", "evacuated", "removed"], "default": "drained"},
     "to": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "int", "default": 4},
     "vms": {"type": "raw"},
@@ -45,7 +45,9 @@ class ActionModule(ActionBase):
 def _plan(options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     plan, node = options["plan"], options["node"]
     leases = [lease for register in options["leases"] for lease in register["leases"]]
-    if options["state"] != "evacuated":
+    if options["state"] == "removed":
+        check_empty(plan, node, leases, found)
+    if options["state"] in ("drained", "withdrawn"):
         withdraw = options["state"] == "withdrawn"
         moves, staying = plan_drain(plan, node, leases, found, options["to"], withdraw=withdraw)
         lines = [f"{move['name']}: to {move['node']}" for move in moves]
@@ -53,10 +55,12 @@ def _plan(options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) ->
         summary = [*lines, *staying] or [f"{node} is empty"]
         return {"moves": moves, "rounds": rounds, "vms": [], "registers": [], "summary": summary}
     told = read_plain(options["vms"] or [], lambda value: value)
-    vms = plan_evacuation(plan, node, leases, found, options["to"], told)
+    dead = options["state"] == "evacuated"
+    vms = plan_evacuation(plan, node, leases, found, options["to"], told) if dead else []
     homes: dict[str, dict[str, Any]] = {}
     for vm in vms:
         homes.setdefault(vm["node"], {"vms": []})["vms"].append(vm)
     lines = [f"{vm['name']} (nic {vm['nic']}): to {vm['node']}" for vm in vms]
     registers = lease_moves(plan, homes, leases)
-    return {"moves": [], "rounds": [], "vms": vms, "registers": registers, "summary": lines or [f"{node} is empty"]}
+    asked = [vm["asked"] for vm in vms]
+    return {"moves": [], "rounds": [], "vms": asked, "registers": registers, "summary": lines or [f"{node} is empty"]}

@@ -36,8 +36,9 @@ options:
       - V(drained), VMs migrate; those whose guest does not run stay.
       - V(withdrawn), all stay, and nothing is announced.
       - V(evacuated), the node is dead, and the register alone says which VMs it had.
+      - V(removed), nobody goes anywhere; it is refused when the node or the register has VMs of it.
     type: str
-    choices: [drained, withdrawn, evacuated]
+    choices: [drained, withdrawn, evacuated, removed]
     default: drained
   to:
     description: The only nodes that VMs may go to. All of the cluster when empty.

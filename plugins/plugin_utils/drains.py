@@ -62,7 +62,7 @@ def plan_evacuation(
     to: Sequence[str] = (),
     told: Iterable[Mapping[str, Any]] = (),
 ) -> list[Entry]:
-    """Return the VMs of a dead node as attach_vm takes them, each NIC with its new node.
+    """Return the VMs of a dead node, each NIC `{cluster, name, nic, node, asked}`: its new node, attach_vm's entry.
 
     The register alone says what was there. told: of VMs that are not declared, what was told when they were attached
     (`name`, `nic`, `mac`, `kind`, `prefixes` and such). Raises Refused.
@@ -71,14 +71,26 @@ def plan_evacuation(
     leases = list(leases)
     goals = _goals(plan, cluster, node, leases, found, to)
     more = {(vm["name"], vm.get("nic", 0)): vm for vm in told}
+    declared = {(vm["name"], vm["nic"]) for vm in plan["clusters"][cluster]["vms"]}
     homes: dict[str, str] = {}
     vms = []
     for (name, nic), pools in _leased(cluster, node, leases).items():
         home = homes.get(name) or homes.setdefault(name, _fewest(goals))
-        declared = _declared(plan["clusters"][cluster], name, nic)
-        vms.append({**declared, "pools": pools, **more.get((name, nic), {}),
-                    "cluster": cluster, "name": name, "nic": nic, "node": home})
+        vm = {"cluster": cluster, "name": name, "nic": nic}
+        # A declaration says all but the node, which the register says; what is asked for must not differ from it.
+        told_of = {"pools": pools, **more.get((name, nic), {}), "node": home}
+        asked = {} if (name, nic) in declared else told_of
+        vms.append({**vm, "node": home, "asked": {**asked, **vm}})
     return vms
+
+
+def check_empty(plan: Mapping[str, Any], node: str, leases: Iterable[Mapping[str, Any]], found: Answers) -> None:
+    """Refuse when a node is not empty, by the registers or, where it answers, by itself."""
+    cluster = _cluster_of(plan, node)
+    leased = {f"{name} (in the register)" for name, _nic in _leased(cluster, node, leases)}
+    carried = {f"{name} (on the node)" for name in _vms_at(found.get(node, {"interfaces": []}))}
+    if names := sorted(leased | carried):
+        raise refuse("NotEmpty", f"{node} has {', '.join(names)}: drain_node first, and detach_vm what does not run")
 
 
 def batched(moves: Sequence[Entry], size: int) -> list[list[Entry]]:
@@ -172,12 +184,3 @@ def _leased(cluster: str, node: str, leases: Iterable[Mapping[str, Any]]) -> dic
             name, _mark, nic = rest.partition("#")
             pools.setdefault((name, int(nic or 0)), []).append(lease["pool"])
     return dict(sorted(pools.items()))
-
-
-def _declared(cluster: Mapping[str, Any], name: str, nic: int) -> Entry:
-    """Return what the inventory says of a VM, as attach_vm takes it; nothing where it is not declared."""
-    copied = ("prefixes", "mac", "kind", "owner", "announcement", "driver", "guest")
-    for vm in cluster["vms"]:
-        if (vm["name"], vm["nic"]) == (name, nic):
-            return {key: vm[key] for key in copied if vm.get(key) is not None}
-    return {}

@@ -4,7 +4,13 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmcluster.network.plugins.plugin_utils.drains import Refused, plan_drain, plan_evacuation
+from ansible_collections.vmcluster.network.plugins.plugin_utils.drains import (
+    Refused,
+    batched,
+    check_empty,
+    plan_drain,
+    plan_evacuation,
+)
 
 
 def cluster(kind, *nodes, vms=()):
@@ -90,8 +96,26 @@ def test_the_vms_of_a_dead_node_are_those_that_the_register_knows_there():
     ]
     found = {node: answers()[node] for node in ("node2", "node3")}
     vms = plan_evacuation(PLAN, "node1", leases, found, told=[{"name": "day1", "mac": "02:00:00:00:00:99"}])
-    assert [(vm["name"], vm["nic"], vm["node"], vm["pools"]) for vm in vms] == [
-        ("day1", 0, "node2", ["public4"]), ("day1", 1, "node2", ["public6"]),
-        ("web1", 0, "node2", ["public4", "public6"]),
-    ]
-    assert [vm.get("mac") for vm in vms] == ["02:00:00:00:00:99", None, "02:00:00:00:00:01"]
+    assert [(vm["name"], vm["nic"], vm["node"]) for vm in vms] == [
+        ("day1", 0, "node2"), ("day1", 1, "node2"), ("web1", 0, "node2")]
+    names = {"cluster": "alpha", "name": "day1"}
+    assert [vm["asked"] for vm in vms] == [
+        {**names, "nic": 0, "node": "node2", "pools": ["public4"], "mac": "02:00:00:00:00:99"},
+        {**names, "nic": 1, "node": "node2", "pools": ["public6"]},
+        {"cluster": "alpha", "name": "web1", "nic": 0},
+    ], "a declaration says all but the node"
+
+
+def test_a_node_is_empty_when_neither_register_nor_node_knows_of_a_vm_there():
+    check_empty(PLAN, "node1", [lease("web1", "node2")], answers())
+    check_empty(PLAN, "node1", [lease("web1", "node2")], {})
+    for leases, found in (([lease("web1", "node1")], {}), ([], answers(interface("web1", carrier=False)))):
+        with pytest.raises(Refused, match="^DrainRefused: NotEmpty: node1 has web1 "):
+            check_empty(PLAN, "node1", leases, found)
+
+
+def test_rounds_are_as_long_as_asked_for():
+    moves = [{"name": name} for name in "abcde"]
+    assert [[move["name"] for move in each] for each in batched(moves, 2)] == [["a", "b"], ["c", "d"], ["e"]]
+    with pytest.raises(Refused, match="NoneAtATime"):
+        batched(moves, 0)
