@@ -81,8 +81,8 @@ def build_parser() -> argparse.ArgumentParser:
     proxy.add_argument("port", metavar="PORT", type=int, nargs="?", default=22)
     proxy.set_defaults(run=run_ssh_proxy)
 
-    host = commands.add_parser("host", parents=[common], help="switch a host on or off, cut its power, reboot it")
-    host.add_argument("verb", choices=["start", "stop", "kill", "reboot"])
+    host = commands.add_parser("host", parents=[common], help="switch a host on or off, reboot or replace it")
+    host.add_argument("verb", choices=["start", "stop", "kill", "reboot", "replace"])
     host.add_argument("host", metavar="NAME")
     host.set_defaults(run=run_host)
     add_guest_parser(commands, common)
@@ -159,6 +159,7 @@ def run_host(options: argparse.Namespace) -> int:
         "stop": lab.host_stop,
         "kill": lab.host_kill,
         "reboot": lab.reboot,
+        "replace": lab.host_replace,
     }
     verbs[options.verb](options.host)
     print(f"{options.host} is {lab.host_record(options.host).actual_phase}")

@@ -180,6 +180,16 @@ class Lab:
         with self.state.locked():
             hosts.cut_power(self.state, self.topology, name)
 
+    def host_replace(self, name: str) -> None:
+        """Put a new machine in a host's place: its power is cut, and it boots from a disk as at the beginning."""
+        self.host_kill(name)
+        with self.state.locked():
+            for layer in ("disk", "work"):
+                shutil.rmtree(self.state.host_folder(name) / layer, ignore_errors=True)
+            roots = (read_json(self.state.folder / "roots.json") or {})[name]
+            make_disk(self.state, self.topology, self.topology.host(name), [Path(root) for root in roots])
+        self.host_start(name)
+
     def reboot(self, name: str, wait: bool = True) -> None:
         """Reboot a host from inside, and wait until it's up again."""
         self.topology.host(name)

@@ -122,7 +122,7 @@ def test_a_reflector_rebooted_costs_no_packet_and_has_all_its_sessions_again(
             lambda: all(each.state == "Established" for each in cluster.sessions(reflector).values()), 60,
             f"{reflector} has its sessions again", 0.5)
     result = tell(probe.result())
-    assert not result.is_spoilt and result.lost == 0
+    assert result.lost == 0  # exact also where the sender was late, which spoils gaps alone
 
 
 def test_a_fourth_node_resets_no_session_and_costs_no_packet(
@@ -145,7 +145,7 @@ def test_a_fourth_node_resets_no_session_and_costs_no_packet(
         print(f"a VM on it is reached {time.monotonic() - booted:.1f} s after the boot")
     result = tell(probe.result())
     assert reset_sessions(before, cluster.all_sessions(FABRIC)) == {}
-    assert not result.is_spoilt and result.lost == 0
+    assert result.lost == 0  # exact also where the sender was late, which spoils gaps alone
     wider.wait_for_answer("web4", vms["web1"])
     assert wider.verify(tmp_path / "report.json")["agrees"]
     assert wider.play("site.yml").changed == 0
