@@ -11,7 +11,7 @@ import gzip
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from .commands import run_command
@@ -80,7 +80,7 @@ def list_programs(unpacked: Path, root: Path) -> dict[str, Entry]:
     return entries | {f"{PERL_FOLDER}/{name}": read_entry(root / PERL_FOLDER / name) for name in files}
 
 
-def list_modules(unpacked: Path) -> dict[str, Entry]:
+def list_modules(unpacked: Path, modules: Iterable[str] = MODULES) -> dict[str, Entry]:
     """The kernel's modules that a guest needs and has not built in, and the order in which to load them."""
     files = {path.stem.replace("-", "_"): path for path in unpacked.glob("lib/modules/*/kernel/**/*.ko")}
     order: list[str] = []
@@ -92,7 +92,7 @@ def list_modules(unpacked: Path) -> dict[str, Entry]:
                 add(needed.replace("-", "_"))
             order.append(name)
 
-    for name in MODULES:
+    for name in modules:
         add(name)
     listed = (stat.S_IFREG | 0o644, "".join(f"{name}\n" for name in order).encode())
     return {"modules/order": listed} | {f"modules/{name}.ko": read_entry(files[name]) for name in order}

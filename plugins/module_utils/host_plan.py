@@ -20,6 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 _PCI = re.compile(r"(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _SYSCTL = re.compile(r"net[./][A-Za-z0-9_./-]+")
+_CONF = re.compile(r"(net([./])ipv[46]\2conf\2)(.+)\2([a-z0-9_]+)")
 
 
 class Route(NamedTuple):
@@ -114,7 +115,7 @@ def read_plan(
     mistakes: List[str] = []
     listed = [_read_interface(each, nics, mistakes) for each in options.get("interfaces") or ()]
     interfaces = _complete(listed, nics)
-    plan = HostPlan(_in_order(interfaces), _read_sysctls(options.get("sysctls") or {}, mistakes))
+    plan = HostPlan(_in_order(interfaces), _read_sysctls(options.get("sysctls") or {}, nics, mistakes))
     mistakes += _check_names(listed)
     mistakes += _check_wiring(plan, nics)
     mistakes += _check_addresses(plan)
@@ -209,11 +210,23 @@ def _check_address(place: str, said: str, mistakes: List[str]) -> bool:
     return True
 
 
-def _read_sysctls(said: Mapping[str, Any], mistakes: List[str]) -> Dict[str, str]:
-    for key in said:
-        if not _SYSCTL.fullmatch(key):
+def _read_sysctls(said: Mapping[str, Any], nics: Mapping[str, Nic], mistakes: List[str]) -> Dict[str, str]:
+    found = {}
+    for key, value in said.items():
+        named = _name_in_sysctl(key, nics, mistakes)
+        if not _SYSCTL.fullmatch(named):
             mistakes.append(f"sysctls: {key!r} is no sysctl of the network (net.…)")
-    return {key: str(value) for key, value in said.items()}
+        found[named] = str(value)
+    return found
+
+
+def _name_in_sysctl(key: str, nics: Mapping[str, Nic], mistakes: List[str]) -> str:
+    """Return the key with the name of the interface that it says by MAC address or PCI path."""
+    match = _CONF.fullmatch(key)
+    if match is None:
+        return key
+    head, dot, said, last = match.groups()
+    return f"{head}{_port_name(said, nics, mistakes)}{dot}{last}"
 
 
 def _complete(listed: Sequence[Interface], nics: Mapping[str, Nic]) -> List[Interface]:

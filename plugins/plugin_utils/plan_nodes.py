@@ -16,6 +16,8 @@ from .read_switching import vlan_bridge
 
 Plan = dict[str, Any]
 
+ISOLATION = {"arp_ignore": "8", "rp_filter": "1"}
+
 
 def plan_switching(cluster: Cluster, host: Host) -> Plan:
     """Return the variables of role switching for a node."""
@@ -26,7 +28,8 @@ def plan_switching(cluster: Cluster, host: Host) -> Plan:
         if port is not None:
             interfaces += _network_interfaces(network, port, cluster.mtu)
     _add_nameservers(interfaces, host)
-    silent = [each["name"] for each in interfaces if each["kind"] == "bridge" and not each.get("addresses")]
+    # Bridges without an address, and what only carries VLANs: frames without a tag reach the node itself there.
+    silent = [each["name"] for each in interfaces if each.get("link_local") is False]
     return {
         "switching_interfaces": interfaces,
         "switching_sysctls": {key: value for name in silent for key, value in _isolation(name).items()},
@@ -76,12 +79,14 @@ def _add_nameservers(interfaces: Iterable[Plan], host: Host) -> None:
         first["nameservers"] = [str(address) for address in host.nameservers]
 
 
-def _isolation(bridge: str) -> dict[str, str]:
-    """Return sysctls by which a node without an address on a bridge says and takes nothing there.
+def _isolation(interface: str) -> dict[str, str]:
+    """Return sysctls by which a node without an address on an interface says and takes nothing there.
 
     Without arp_ignore 8 it would answer for the addresses of its other interfaces, and take packets to them.
     """
-    return {f"net.ipv4.conf.{bridge}.arp_ignore": "8", f"net.ipv4.conf.{bridge}.rp_filter": "1"}
+    # A PCI path has dots of its own: written with slashes, as sysctl.d(5) says.
+    dot = "/" if "." in interface else "."
+    return {dot.join(("net", "ipv4", "conf", interface, key)): value for key, value in ISOLATION.items()}
 
 
 def plan_routing(cluster: Cluster, host: Host, gateway: Plan) -> Plan:

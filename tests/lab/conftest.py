@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 from vmlab import Lab
+from vmlab.state import CHECKOUT
 from vmlab.stories import unique_lab_name
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Lets tests import this collection as Ansible does.
+    _AnsibleCollectionFinder(paths=[str(CHECKOUT / "collections")], scan_sys_paths=True)._install()
     config.addinivalue_line("markers", "lab: boots hosts of the lab; needs root and lab/requirements-apt.txt")
 
 

@@ -32,6 +32,16 @@ def test_a_port_that_only_a_bridge_names_is_added_and_the_bridge_has_its_mac_add
     assert plan.made == ("br0",)
 
 
+@pytest.mark.parametrize("key", [
+    "net.ipv4.conf.eth1.arp_ignore", "net.ipv4.conf.02:00:00:00:00:01.arp_ignore",
+    "net/ipv4/conf/0000:01:00.1/arp_ignore"])
+def test_a_sysctl_of_a_nic_is_written_by_its_name_however_that_was_said(key):
+    plan, mistakes = read({"name": "eth1"}, sysctls={key: 8})
+    assert mistakes == []
+    assert {name.replace("/", "."): value for name, value in plan.sysctls.items()} == {
+        "net.ipv4.conf.eth1.arp_ignore": "8"}
+
+
 @pytest.mark.parametrize("said", ["eth1", "02:00:00:00:00:01", "02:00:00:00:00:01".upper(), "0000:01:00.1", "01:00.1"])
 def test_a_nic_may_be_named_by_name_mac_address_or_pci_path(said):
     plan, mistakes = read({"name": said}, {**BRIDGE, "ports": [said]})

@@ -17,7 +17,8 @@ from ansible_collections.vmcluster.network.plugins.plugin_utils.plans import pla
 
 CLUSTERS = Path(__file__).parents[2] / "clusters"
 INVENTORIES = Path(__file__).parents[4] / "inventories"
-CASES = ("switching_public", "switching_isolated", "switching_two_networks", "switching_vlans", "routing_rented")
+CASES = ("switching_public", "switching_isolated", "switching_two_networks", "switching_trunk", "switching_vlans",
+         "routing_rented")
 NAMES = {"eth0": "", "eth1": "", "eth2": "52:54:00:00:00:03", "eth3": "", "enp134s0f1np1": ""}
 NICS = {name: Nic(name, mac or f"02:00:00:00:00:0{number}", f"0000:03:00.{number}", physical=True)
         for number, (name, mac) in enumerate(NAMES.items())}
@@ -55,6 +56,12 @@ def test_trunk_ports_carry_vlans_to_bridges_of_their_own(read_inventory):
     assert {each.mtu for each in plan.interfaces} == {9000}
     assert interfaces["br0"].addresses == ("203.0.113.11/24",)
     assert not [name for name, each in interfaces.items() if each.has_ipv6 and name != "br0"]
+
+
+def test_a_node_says_nothing_to_frames_without_a_tag_where_all_that_it_has_is_in_vlans(read_inventory):
+    for node, carrier in (("node1", "br0b"), ("node2", "enp134s0f1np1")):
+        plan = planned("switching_vlans", read_inventory)[node]
+        assert plan.sysctls[f"net.ipv4.conf.{carrier}.arp_ignore"] == "8", node
 
 
 def test_only_a_bridge_with_an_address_of_the_node_speaks(read_inventory):
