@@ -44,6 +44,7 @@ REPOSITORY_PACKAGES = (
     "--no-install-recommends lxc python3-lxc",
     "--no-install-recommends linux-image-cloud-amd64 busybox-static",
     "--no-install-recommends cloud-init",
+    "--no-install-recommends novnc websockify nginx openssl",
 )
 # What has no use in a container, or would work on its own account in the middle of a test.
 MASKED_UNITS = (

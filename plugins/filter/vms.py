@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..plugin_utils import guests, renaming
+from ..plugin_utils import consoles, guests, renaming
 from ..plugin_utils import vms as functions
 
 
@@ -64,6 +64,19 @@ def vm_guests(
         raise AnsibleFilterError(str(error)) from error
 
 
+def vm_console(
+    clusters: Mapping[str, Any], leases: Iterable[Mapping[str, Any]], vm: str, cluster: str | None = None
+) -> dict[str, Any]:
+    try:
+        return consoles.vm_console(clusters, leases, vm, cluster)
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+def console_link(console: Mapping[str, Any], token: str) -> str:
+    return consoles.console_link(console, token)
+
+
 def vm_renaming(
     plan: Mapping[str, Any],
     leases: Iterable[Mapping[str, Any]],
@@ -83,8 +96,10 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "announced_prefixes": announced_prefixes,
+            "console_link": console_link,
             "lease_requests": lease_requests,
             "unknown_vms": unknown_vms,
+            "vm_console": vm_console,
             "vm_guests": vm_guests,
             "vm_interfaces": vm_interfaces,
             "vm_renaming": vm_renaming,

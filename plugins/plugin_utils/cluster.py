@@ -183,10 +183,21 @@ class Register:
 
 
 @dataclass(frozen=True)
+class Console:
+    """Where VMs' consoles are served: by which host, under which name, and for how many seconds a link is good."""
+
+    host: str
+    name: str
+    port: int = 443
+    lifetime: int = 600
+
+
+@dataclass(frozen=True)
 class Vm:
     """One NIC of a VM; where and key: its place in the inventory, or in the list that a playbook was given.
 
-    driver: what runs the VM; guest: what it is to have of that, told with its first NIC.
+    driver: what runs the VM; guest: what it is to have of that, told with its first NIC. vnc_port: TCP port of the VNC
+    display of a VM that others run, 0 for none.
     """
 
     cluster: str
@@ -206,6 +217,7 @@ class Vm:
     vlan: int = 0
     driver: str = EXTERNAL
     guest: dict[str, Any] | None = None
+    vnc_port: int = 0
 
 
 @dataclass(frozen=True)
@@ -235,6 +247,7 @@ class Cluster:
     networks: tuple[SwitchedNetwork, ...] = ()
     provider: Provider | None = None
     vm_driver: str = EXTERNAL
+    console: Console | None = None
 
     def network(self, name: str) -> SwitchedNetwork | None:
         """Return one of its networks."""
@@ -297,7 +310,7 @@ class Host:
     """A host of one of the three groups. mistaken: variables that it has, but with a mistake.
 
     uplink, additional, management_port, nameservers: a switching or routing node's own network; pools: addresses that
-    belong to a routing node.
+    belong to a routing node. vnc_address: where a node's VMs have their VNC displays.
     """
 
     name: str
@@ -315,6 +328,7 @@ class Host:
     nameservers: tuple[Address, ...] = ()
     pools: tuple[Pool, ...] = ()
     pools_complete: bool = True
+    vnc_address: Address | None = None
     mistaken: frozenset[str] = frozenset()
 
     @property

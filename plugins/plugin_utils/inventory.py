@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from .check_addresses import check_addresses
 from .check_clusters import check_clusters
+from .check_consoles import check_consoles
 from .check_hosts import check_hosts
 from .check_nodes import check_nodes
 from .check_vms import check_vms
@@ -50,7 +51,9 @@ def check_inventory(
     asked = read_vms(Place(findings, "request", "vms"), vms, clusters)
     read_migrations(Place(findings, "request", "migrate"), migrate, clusters)
     check_hosts(findings, groups, hosts, clusters)
-    check_clusters(findings, hosts, clusters, known_hosts=frozenset(groups.get("all", ())) | set(hostvars))
+    known_hosts = frozenset(groups.get("all", ())) | set(hostvars)
+    check_clusters(findings, hosts, clusters, known_hosts)
+    check_consoles(findings, hosts, clusters, known_hosts)
     check_addresses(findings, hosts, clusters)
     check_nodes(findings, hosts, clusters)
     check_vms(findings, clusters, () if detach else asked)

@@ -11,6 +11,7 @@ from typing import Any
 
 from .cluster import EXTERNAL, IPFABRIC, ROUTING, SWITCHING, Bgp, Cluster, Host, Junos, Model, Pool, Vm
 from .plan_nodes import plan_routing, plan_switching
+from .read_guests import LIBVIRT
 from .read_switching import vlan_bridge
 
 Plan = dict[str, Any]
@@ -209,6 +210,7 @@ def describe_cluster(cluster: Cluster) -> Plan:
         "route_reflectors": list(cluster.route_reflectors),
         "core_gateways": list(cluster.core_gateways),
         "vms": [describe_vm(vm, cluster) for vm in cluster.vms],
+        **({"console": asdict(cluster.console)} if cluster.console is not None else {}),
         **({"vm_driver": cluster.vm_driver} if cluster.vm_driver != EXTERNAL else {}),
     }
 
@@ -229,6 +231,7 @@ def _describe_host(host: Host, without_bgp: Collection[str]) -> Plan:
         "router_id": host.router_id,
         "ipv4": str(host.ipv4) if host.ipv4 is not None else None,
         "ipv6": str(host.ipv6) if host.ipv6 is not None else None,
+        **({"vnc_address": str(host.vnc_address)} if host.vnc_address is not None else {}),
     }
 
 
@@ -249,8 +252,15 @@ def describe_vm(vm: Vm, cluster: Cluster) -> Plan:
         "owner": vm.owner,
         "announcement": vm.announcement,
         **({"bridge": vlan_bridge(network.bridge, vm.vlan)} if network is not None else {}),
-        **({"driver": vm.driver, "guest": vm.guest} if vm.driver != EXTERNAL else {}),
+        **({"driver": vm.driver, "guest": _describe_guest(vm, cluster)} if vm.driver != EXTERNAL else {}),
+        **({"vnc_port": vm.vnc_port} if vm.vnc_port else {}),
     }
+
+
+def _describe_guest(vm: Vm, cluster: Cluster) -> Plan | None:
+    """Return what a guest is to have; a domain that is ours has a VNC display where there is a console to show it."""
+    shows = vm.guest is not None and vm.driver == LIBVIRT and cluster.console is not None and not vm.guest.get("adopt")
+    return {"vnc": True, **vm.guest} if shows and vm.guest is not None else vm.guest
 
 
 def summarize_clusters(model: Model, warnings: Sequence[str] = ()) -> list[str]:

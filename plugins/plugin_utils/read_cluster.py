@@ -29,6 +29,7 @@ from .cluster import (
 from .findings import Place
 from .names import gateway_mac
 from .read_bgp import read_asn, read_bgp, read_communities
+from .read_console import read_console
 from .read_guests import EXTERNAL_DRIVER, read_driver
 from .read_pools import read_pools
 from .read_routing import read_provider
@@ -50,12 +51,13 @@ from .values import (
 
 CLUSTER_KEYS = (
     "name type asn community gateway pools mtu bgp register route_reflectors core_gateways aggregates vms vm_driver"
+    " console"
 ).split()
 
 KEYS_OF_TYPE = {
     IPFABRIC: CLUSTER_KEYS,
-    SWITCHING: "name type networks pools mtu register vms vm_driver".split(),
-    ROUTING: "name type provider gateway mtu register vms vm_driver".split(),
+    SWITCHING: "name type networks pools mtu register vms vm_driver console".split(),
+    ROUTING: "name type provider gateway mtu register vms vm_driver console".split(),
 }
 
 DEFAULT_GATEWAY_IPV6 = "fe80::1"
@@ -109,6 +111,7 @@ def read_cluster(
         core_gateways=_read_hosts(place, CORE_GATEWAYS, fields, groups),
         aggregates=read_flag(place.at("aggregates"), fields.get("aggregates", True)) is not False,
         vm_driver=read_driver(place.at("vm_driver"), fields.get("vm_driver", EXTERNAL_DRIVER)),
+        console=read_console(place.at("console"), fields["console"]) if "console" in fields else None,
     )
     return replace(cluster, vms=read_vms(place.at("vms"), fields.get("vms", []), cluster))
 
@@ -144,6 +147,7 @@ def _read_without_bgp(
         networks=networks,
         provider=provider,
         vm_driver=read_driver(place.at("vm_driver"), fields.get("vm_driver", EXTERNAL_DRIVER)),
+        console=read_console(place.at("console"), fields["console"]) if "console" in fields else None,
     )
     return replace(cluster, vms=read_vms(place.at("vms"), fields.get("vms", []), cluster))
 

@@ -86,6 +86,7 @@ READERS: dict[str, dict[str, Reader]] = {
         "machine": read_text,
         "disks": _read_disks,
         "boot": _read_boot,
+        "vnc": read_flag,
         "autostart": read_flag,
         "state": read_guest_state,
         "adopt": read_flag,

@@ -11,6 +11,7 @@ from ipaddress import AddressValueError, IPv4Address, ip_network
 
 from .cluster import CORE_GATEWAYS, DEFAULT_MTU, EXTERNAL, FRR, JUNOS, NODES, ROUTE_REFLECTORS, Host
 from .findings import Place
+from .read_console import VNC_ADDRESS, read_vnc_address
 from .read_junos import JUNOS_PREFIX, MATCH_KEY, read_junos
 from .read_ports import (
     ADDITIONAL_PORT,
@@ -34,6 +35,7 @@ HOST_KEYS = (
     "route_reflector_platform",
     "core_gateway_platform",
     MATCH_KEY,
+    VNC_ADDRESS,
     *NODE_KEYS,
 )
 CLUSTER_KEY = "cluster"
@@ -64,6 +66,9 @@ def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host
             _check_effect(place, name)
     management, servers = variables.get(MANAGEMENT_PORT), variables.get(NAMESERVERS)
     pools, complete = read_node_pools(place, place.where, variables)
+    vnc = variables.get(VNC_ADDRESS)
+    vnc_address = read_vnc_address(place.at(VNC_ADDRESS), vnc) if vnc is not None else None
+    mistaken |= {VNC_ADDRESS} if vnc is not None and vnc_address is None else set()
     return Host(
         name=place.where,
         group=group,
@@ -80,6 +85,7 @@ def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host
         nameservers=read_addresses(place.at(NAMESERVERS), servers) if servers is not None else (),
         pools=pools,
         pools_complete=complete,
+        vnc_address=vnc_address,
         mistaken=frozenset(mistaken),
     )
 

@@ -93,6 +93,7 @@ def _as_written(vm: Vm) -> dict[str, object]:
         **({"vlan": vm.vlan} if vm.vlan else {}),
         "driver": vm.driver,
         **({"guest": vm.guest} if vm.guest else {}),
+        **({"vnc_port": vm.vnc_port} if vm.vnc_port else {}),
     }
 
 

@@ -13,6 +13,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import N
 from .cluster import IPFABRIC, MAIN, ROUTING, SWITCHING, Cluster, Pool, Vm
 from .findings import Place
 from .names import guest_mac
+from .read_console import VNC_PORT, read_vnc_port
 from .read_guests import read_guest, read_kind
 from .read_switching import read_vlan
 from .values import (
@@ -31,7 +32,7 @@ from .values import (
 )
 
 VM_KEYS = ("name", "node", "nic", "pools", "addresses", "prefixes", "mac", "kind", "owner", "announcement", "driver",
-           "guest")
+           "guest", VNC_PORT)
 SWITCHING_KEYS = ("network", "vlan")
 KINDS = ("tap", "veth")
 ANNOUNCEMENTS = ("announced", "standby", "withdrawn")
@@ -67,6 +68,7 @@ def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[s
     pools = _read_pools(place.at("pools"), fields.get("pools"), cluster, addresses, (node or "", network))
     mac = read_mac(place.at("mac"), fields["mac"]) if "mac" in fields else None
     driver, guest = read_guest(place, fields, cluster.vm_driver)
+    vnc_port = read_vnc_port(place.at(VNC_PORT), fields[VNC_PORT], driver) if VNC_PORT in fields else 0
     kind = read_kind(place.at("kind"), fields, driver, KINDS)
     owner = _read_owner(place.at("owner"), fields.get("owner", "root"))
     announcement = read_choice(place.at("announcement"), fields.get("announcement", "announced"), ANNOUNCEMENTS)
@@ -90,6 +92,7 @@ def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[s
         vlan=vlan,
         driver=driver,
         guest=guest,
+        vnc_port=vnc_port,
     )
 
 
