@@ -39,8 +39,9 @@ PRIORITY = 20
 
 @dataclass(frozen=True)
 class Run:
-    """One move. pause: how long qemu says that the guest stood still; gap: the longest between packets to it; lost: as
-    much as comes in so many ms; late: how late the guest's own sender was, which its emulated processor makes."""
+    """One move. pause: how long qemu says that the guest stood still; gap: the longest between packets from it, by the
+    clock of who gets them; lost: as much as comes in so many ms; late: how late the guest's own sender was beside the
+    pause, which its emulated processor makes."""
 
     pause_ms: float
     gap_ms: float
@@ -51,8 +52,8 @@ class Run:
 
     @property
     def network_ms(self) -> float:
-        """What the network adds to the guest's pause: packets lost, or late."""
-        return max(0.0, self.gap_ms - self.pause_ms, self.lost_to_ms, self.lost_from_ms)
+        """What the network adds to the guest's pause: packets lost, or late; those to the guest wait in the tap."""
+        return max(0.0, self.gap_ms - self.pause_ms - self.late_ms, self.lost_to_ms, self.lost_from_ms)
 
 
 class Story:
@@ -98,7 +99,7 @@ class Story:
         result = probe.result()
         assert result.there is not None and result.back is not None
         unit = 1000 / self.rate
-        return Run(pause_ms, result.there.longest_gap_ms, result.there.lost * unit, result.back.lost * unit,
+        return Run(pause_ms, result.back.longest_gap_ms, result.there.lost * unit, result.back.lost * unit,
                    result.back.sender_latest_ms, result.there.is_spoilt)
 
 
@@ -111,11 +112,11 @@ def report(rounds: dict[str, list[Run]], connections: dict[str, str], moves: int
         figures[place] = {"pause_median": median(pauses), "pause_worst": max(pauses), "network_median": median(network),
                           "network_worst": max(network), "worst_of_all": max(run.network_ms for run in runs),
                           "runs": len(runs), "spoilt": sum(run.spoilt for run in runs),
-                          "sender_late_median": median([run.late_ms for run in runs])}
+                          "gap_beyond_pause_median": median([run.gap_ms - run.pause_ms for run in runs])}
         rows.append([place, *figures[place].values()])
     print_table("a qemu guest (emulated) that moves live, ms", [
         "seen from", "pause, median", "worst", "network adds, median", "worst", "worst with spoilt ones", "runs",
-        "spoilt", "guest's sender late, median"], rows)
+        "spoilt", "gap beyond the pause, median"], rows)
     for vm, said in connections.items():
         print(f"TCP connection to {vm} over {moves} migrations in a row: {said}")
     print(f"load of the machine: {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors")
