@@ -103,6 +103,7 @@ def test_a_name_that_is_too_long_for_an_interface_is_shortened_as_on_the_node() 
                          f"disk: {DISK['path']} (qcow2, virtio)"]),
     ({"nics": [{}, {"nic": 1, "mac": "02:00:00:00:00:11"}]},
      [f"nic: web1_net0 ({MAC})", f"nic: web1_net0 ({MAC})", "nic: web1_net1 (02:00:00:00:00:11)"]),
+    ({"vnc": True}, ["VNC display: no", "VNC display: yes"]),
 ])
 def test_a_difference_is_shown_and_the_next_run_finds_none(changes: dict[str, Any], lines: list[str]) -> None:
     found, wanted = made(wish(**NEW)), wish(**{**NEW, **changes})
@@ -124,6 +125,16 @@ def test_what_is_not_described_stays_as_it_is() -> None:
     assert card.find("model").get("type") == "e1000e"  # type: ignore[union-attr]
     assert card.find("address").get("bus") == "0x01", "the guest knows its card again"  # type: ignore[union-attr]
     assert root.find("metadata") is None, "a domain of others is not marked as ours"
+
+
+def test_a_vnc_display_comes_with_a_screen_listens_where_the_node_says_and_goes_again() -> None:
+    root = ElementTree.fromstring(make_xml(wish(**NEW, vnc=True), "qemu", None))
+    display = root.find("devices/graphics")
+    assert display is not None and display.attrib == {"type": "vnc", "autoport": "yes"}, "the address is the node's"
+    assert root.find("devices/video/model") is not None
+    there = made(wish(**NEW, vnc=True))
+    assert whys(wish(**NEW), there) == [] and whys(wish(**NEW, vnc=False), there) == ["is not as described"]
+    assert "graphics" not in make_xml(wish(**NEW, vnc=False), "qemu", there)
 
 
 def test_a_disk_that_stays_keeps_its_place_and_a_new_one_gets_a_free_name() -> None:
