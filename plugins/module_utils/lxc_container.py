@@ -31,7 +31,10 @@ SET_ASIDE = ("lxc.net.", "lxc.network.", "lxc.start.auto")
 
 
 class Wanted(NamedTuple):
-    """What one entry asks for. network: the lines of our file, None: not said. was: the name that it may still have."""
+    """What one entry asks for. network: the lines of our file, None: not said. was: the name that it may still have.
+
+    is_described: whether more is said of a container that is there than its network and its state.
+    """
 
     name: str
     state: str
@@ -40,11 +43,7 @@ class Wanted(NamedTuple):
     network: Optional[Tuple[str, ...]]
     adopt: bool
     was: str = ""
-
-    @property
-    def is_described(self) -> bool:
-        """Whether the entry says what the container's configuration is to be, or only what its network is."""
-        return self.state != PRESENT and not self.was
+    is_described: bool = True
 
 
 class FoundContainer(NamedTuple):
@@ -79,7 +78,7 @@ def check_wanted(entries: Sequence[Mapping[str, Any]], folder: str) -> Tuple[Tup
         network = None if nics is None or mistakes else _network_lines(name, nics, entry.get("autostart"))
         rootfs = entry.get("rootfs") or f"{folder}/{name}/rootfs"
         wanted.append(Wanted(name, entry["state"], rootfs, tuple(entry.get("config") or ()), network, entry["adopt"],
-                             entry.get("was") or ""))
+                             entry.get("was") or "", bool(entry.get("rootfs") or entry.get("config"))))
     return tuple(wanted), mistakes
 
 

@@ -53,7 +53,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
         former = read_container(folder, each.was) if each.was else None
         plans[each.name], wrong = plan_container(each, found[each.name], folder, former)
         mistakes += wrong
-        is_new = each.is_described and found[each.name].config is None
+        is_new = found[each.name].config is None and (former is None or former.config is None)
         if each.state == "running" and is_new and not os.path.isdir(each.rootfs):
             mistakes.append(f"{each.name}: {each.rootfs} is no directory: put the container's root file system there")
     starts = any("start" in step.commands for plan in plans.values() for step in plan)

@@ -47,7 +47,10 @@ options:
         choices: [running, stopped, present, absent]
         default: running
       rootfs:
-        description: Directory with the root file system. Default is C(rootfs) in the container's folder.
+        description:
+          - Directory with the root file system. Default of a new container is C(rootfs) in its folder.
+          - A container that is there keeps its configuration, apart from the network, when neither this nor
+            O(containers[].config) is given.
         type: path
       config:
         description: Further lines of a new container's configuration, as lxc.container.conf(5) knows them.

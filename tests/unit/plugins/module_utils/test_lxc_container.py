@@ -117,6 +117,13 @@ def test_a_container_of_which_only_the_network_is_told_keeps_its_configuration()
     assert interfaces_of(after.network or "") == ("ct1_net0", "ct1_net1") and starts_with_node(after.network or "")
 
 
+def test_a_container_that_is_only_to_stop_or_to_start_keeps_its_configuration() -> None:
+    made = carry_out(wish(rootfs="/srv/ct1"), NOTHING)
+    stopped = carry_out(wish(state="stopped", adopt=True, nics=None), made)
+    assert stopped == made._replace(running=False)
+    assert carry_out(wish(adopt=True), stopped) == made
+
+
 def test_a_container_gets_another_name_and_keeps_all_else() -> None:
     made = carry_out(wish(config=["lxc.apparmor.profile = unconfined"]), NOTHING)._replace(running=False)
     wanted = wish(name="cellar", was="ct1", state="present", adopt=True)
