@@ -216,7 +216,7 @@ options:
               - Whether all paths are sent, not only the best (RFC 7911).
             type: bool
             default: false
-      state: &state
+      state:
         description:
           - Whether it is there.
         type: str
@@ -252,7 +252,14 @@ options:
       passive: *passive
       extended_nexthop: *extended_nexthop
       families: *families
-      state: *state
+      state:
+        description:
+          - Whether it is there.
+          - With V(fenced) a neighbour that is there is shut down, in a way that V(present) leaves alone, until V(readmitted)
+            takes that away. Its other statements and options are not looked at.
+        type: str
+        choices: [present, absent, fenced, readmitted]
+        default: present
   listen_limit:
     description:
       - How many neighbours may come from listen ranges in all. FRR's default is 100, silently.

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_peer import (
+    FENCE,
     SESSION,
     Instance,
     Peer,
@@ -98,6 +99,7 @@ class _Planner:
         present = [name for name, peer in self.neighbors.items() if peer["state"] == "present"]
         steps += [step for name in present_groups for step in self._settle(name, self.groups[name], is_group=True)]
         steps += [step for name in present for step in self._settle(name, self.neighbors[name], is_group=False)]
+        steps += self._fences()
         steps += self._listening()
         steps += self._removals()
         if not steps and not self.found.exists and (present or present_groups):
@@ -189,6 +191,21 @@ class _Planner:
         if listed is not None:
             return wanted_statements(listed, True, self.found.activates_ipv4)
         return self.found.peers[group].statements if group in self.found.peers else {}
+
+    def _fences(self) -> List[Step]:
+        """Shut neighbours down, or let them in again, whatever else they have."""
+        steps = []
+        for name, peer in self.neighbors.items():
+            line = f"neighbor {name} shutdown {FENCE}"
+            there = name in self.there and line in self.there[name].foreign.get(SESSION, ())
+            if peer["state"] == "fenced" and not there:
+                if name not in self.there:
+                    raise NeighborError(f"neighbor {name} is not there, so it cannot be fenced")
+                steps.append(Step("is fenced", f"neighbor {name}", (), (line,), tuple(render(self.path, [line]))))
+            elif peer["state"] == "readmitted" and there:
+                lines = render(self.path, [f"no {line}"])
+                steps.append(Step("is readmitted", f"neighbor {name}", (line,), (), tuple(lines)))
+        return steps
 
     def _listening(self) -> List[Step]:
         steps = []

@@ -81,7 +81,8 @@ ARGUMENTS: Dict[str, Any] = {
     "peer_groups": {"type": "list", "elements": "dict", "default": [], "options": dict(
         SESSION, name={"type": "str", "required": True}, listen_ranges={"type": "list", "elements": "str"})},
     "neighbors": {"type": "list", "elements": "dict", "default": [], "options": dict(
-        SESSION, address={"type": "str", "required": True}, peer_group={"type": "str"})},
+        SESSION, address={"type": "str", "required": True}, peer_group={"type": "str"},
+        state={"type": "str", "choices": ["present", "absent", "fenced", "readmitted"], "default": "present"})},
     "listen_limit": {"type": "int"},
     "purge": {"type": "bool", "default": False},
     "purge_prefix": {"type": "str", "default": "VMC-"},
@@ -241,7 +242,7 @@ def _family_problems(place: str, family: Mapping[str, Any]) -> List[str]:
 
 
 def _membership_problems(place: str, neighbor: Mapping[str, Any], group: Optional[Mapping[str, Any]]) -> List[str]:
-    if neighbor["state"] == "absent":
+    if neighbor["state"] != "present":
         return []
     if neighbor["peer_group"] is None and neighbor["remote_as"] is None:
         return [f"{place}.remote_as: missing; a neighbour outside a peer-group needs it"]

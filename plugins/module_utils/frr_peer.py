@@ -45,7 +45,7 @@ FAMILY_KINDS = (
 # `no neighbor X …` takes these whole, the others by their kind alone.
 REMOVED_WHOLE = ("route-map", "prefix-list", "ttl-security hops", "next-hop-self", "peer-group", "remote-as")
 FENCE = "message vmcluster fenced"
-"""What playbook evacuate_node writes behind `neighbor X shutdown`; playbooks/templates/fence.conf.j2 has it too."""
+"""What stands behind `neighbor X shutdown` of a neighbour that is fenced."""
 DEFAULT_THRESHOLD = (
     75  # percent of maximum-prefix at which FRR warns; not shown (bgpd/bgpd.h MAXIMUM_PREFIX_THRESHOLD_DEFAULT)
 )

@@ -279,13 +279,20 @@ def test_good_input_has_no_mistakes():
     assert frr_neighbor_input.ARGUMENTS["neighbors"]["options"]["password"]["no_log"]
 
 
-def test_a_fence_around_an_evacuated_node_stays_when_its_neighbour_is_compared():
-    wanted = options(neighbors=[{"address": "10.0.0.1", "remote_as": "65020", "families": [
-        {"name": "ipv4 unicast", "route_map_in": "IN"}]}])
-    statements = [" neighbor 10.0.0.1 remote-as 65020", " neighbor 10.0.0.1 shutdown message vmcluster fenced",
-                  " address-family ipv4 unicast", "  neighbor 10.0.0.1 activate", "  neighbor 10.0.0.1 route-map IN in",
-                  " exit-address-family", "exit", ""]
-    fenced = MAPS + BGP + "\n".join(statements)
-    assert plan_neighbors(fenced, wanted) == ()
-    by_others = fenced.replace("vmcluster fenced", "until tomorrow")
-    assert "no neighbor 10.0.0.1 shutdown" in written(by_others, wanted)
+def test_a_fence_around_an_evacuated_node_stays_until_it_is_readmitted():
+    def asked(**more):
+        return options(neighbors=[{"address": "10.0.0.1", **more}])
+
+    wanted = asked(remote_as="65020", families=[{"name": "ipv4 unicast", "route_map_in": "IN"}])
+    fence = "neighbor 10.0.0.1 shutdown message vmcluster fenced"
+    opened = "\n".join([MAPS + BGP + " neighbor 10.0.0.1 remote-as 65020", " address-family ipv4 unicast",
+                        "  neighbor 10.0.0.1 activate", "  neighbor 10.0.0.1 route-map IN in", " exit-address-family",
+                        "exit", ""])
+    fenced = opened.replace("remote-as 65020\n", f"remote-as 65020\n {fence}\n")
+    assert fence in written(opened, asked(state="fenced"))
+    assert plan_neighbors(fenced, asked(state="fenced")) == plan_neighbors(fenced, wanted) == ()
+    assert f"no {fence}" in written(fenced, asked(state="readmitted"))
+    assert plan_neighbors(opened, asked(state="readmitted")) == ()
+    assert "no neighbor 10.0.0.1 shutdown" in written(fenced.replace("vmcluster fenced", "until tomorrow"), wanted)
+    with pytest.raises(NeighborError, match="cannot be fenced"):
+        plan_neighbors(MAPS + BGP + "exit\n", asked(state="fenced"))
