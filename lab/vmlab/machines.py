@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import shlex
+import socket
 import stat
 import subprocess
 import time
@@ -46,6 +47,15 @@ mount -t overlay root -o lowerdir=/lower,upperdir=/upper/disk,workdir=/upper/wor
 cp -a /host/. /new/
 for folder in proc sys dev; do mount --move /$folder /new/$folder; done
 exec switch_root /new /bin/sh /lab-init
+"""
+# What the first process does when its script has ended: orders, a line each, by the second serial port.
+ORDERS = f"""
+stty -F /dev/ttyS1 -echo
+echo {shlex.quote(READY)} >/dev/console
+while read -r number order; do
+    eval "$order" >/dev/console 2>&1
+    echo "vmlab: order $number is done" >/dev/console
+done </dev/ttyS1
 """
 BUILD = """
 set -eu
@@ -83,16 +93,16 @@ def build_machine_image(roots: tuple[Path, ...], draft: Path) -> None:
     busybox = next((base_root(guest_image.SYSTEM) / REPOSITORY).glob("busybox-static_*.deb"))
     run_command(["dpkg-deb", "-x", busybox, draft / "unpacked"], timeout=60)
     program = draft / "unpacked" / "bin" / "busybox"
-    entries: dict[str, Entry] = {"init": write_program(INIT), "bin/busybox": read_entry(program, 0o755)}
+    entries: dict[str, Entry] = {"init": write_text(INIT), "bin/busybox": read_entry(program, 0o755)}
     for applet in run_command([program, "--list"]).stdout.split():
         entries.setdefault(f"bin/{applet}", (stat.S_IFLNK | 0o777, b"busybox"))
     entries |= list_modules(roots[0] / "usr", MODULES)
     (draft / "root" / "initramfs").write_bytes(gzip.compress(b"".join(write_archive(entries)), 1))
 
 
-def write_program(text: str) -> Entry:
-    """A file for the archive that may be run."""
-    return stat.S_IFREG | 0o755, text.encode()
+def write_text(text: str) -> Entry:
+    """A file for the archive, which may be run if it is a script."""
+    return stat.S_IFREG | (0o755 if text.startswith("#!") else 0o644), text.encode()
 
 
 class Machine:
@@ -103,7 +113,8 @@ class Machine:
 
     def __init__(self, name: str, folder: Path, files: Mapping[str, str], script: str, nics: int = 2) -> None:
         self.netns, self.folder, self.nics = f"vmlab.{name}", folder, nics
-        self.files = {**files, "lab-init": f"{script}\necho {shlex.quote(READY)} >/dev/console\nexec sleep 1000000\n"}
+        self.files = {**files, "lab-init": f"{script}\n{ORDERS}"}
+        self.orders = 0
         self.qemu: subprocess.Popen[bytes] | None = None
 
     @property
@@ -141,7 +152,7 @@ class Machine:
 
     def start(self, image: Path) -> None:
         """Start qemu, with the machine's own files behind the initramfs."""
-        entries = {f"host/{path.lstrip('/')}": write_program(text) for path, text in self.files.items()}
+        entries = {f"host/{path.lstrip('/')}": write_text(text) for path, text in self.files.items()}
         base = (image / "initramfs").read_bytes()
         archive = base + b"\0" * (-len(base) % 4) + b"".join(write_archive(entries))
         (self.folder / "root").mkdir(parents=True)
@@ -159,7 +170,8 @@ class Machine:
         argv = ["qemu-system-x86_64", "-M", f"{MACHINE},accel=tcg", "-m", str(MEMORY), "-nodefaults"]
         argv += ["-display", "none", "-no-reboot", "-kernel", "/srv/vmlinuz", "-initrd", "/mnt/initramfs"]
         argv += ["-append", "console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0"]
-        argv += ["-serial", "file:/mnt/console", "-qmp", "unix:/mnt/qmp,server=on,wait=off"]
+        argv += ["-serial", "file:/mnt/console", "-serial", "unix:/mnt/orders,server=on,wait=off"]
+        argv += ["-qmp", "unix:/mnt/qmp,server=on,wait=off"]
         argv += ["-drive", "file=/srv/disk,format=raw,if=virtio,readonly=on"]
         for number in range(self.nics):
             argv += ["-netdev", f"tap,id=nic{number},ifname=nic{number},script=no,downscript=no"]
@@ -168,13 +180,26 @@ class Machine:
         return argv
 
     def wait_until_ready(self) -> None:
-        """Wait until the machine's script has ended; a LabError with the end of its console if that takes too long."""
+        """Wait until the machine's script has ended."""
+        self.wait_for(READY)
+
+    def order(self, command: str) -> str:
+        """Have a shell command run, and return what the console showed meanwhile."""
+        before, self.orders = len(self.console), self.orders + 1
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.connect(str(self.folder / "orders"))
+            link.sendall(f"{self.orders} {command}\n".encode())
+            self.wait_for(f"vmlab: order {self.orders} is done")
+        return self.console[before:]
+
+    def wait_for(self, said: str) -> None:
+        """Wait until the console shows a text; a LabError with the end of it if that takes too long."""
         deadline = time.monotonic() + BOOT_TIMEOUT
-        while READY not in self.console:
+        while said not in self.console:
             assert self.qemu is not None
             if self.qemu.poll() is not None or time.monotonic() > deadline:
-                said = (self.folder / "log").read_text(errors="replace")
-                raise LabError(f"the machine is not up: {said}\n{self.console[-3000:]}")
+                log = (self.folder / "log").read_text(errors="replace")
+                raise LabError(f"the machine has not said {said!r}: {log}\n{self.console[-3000:]}")
             time.sleep(0.1)
 
     def pull_cable(self, number: int, out: bool = True) -> None:

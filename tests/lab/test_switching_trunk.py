@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.vmcluster.network.plugins.module_utils import host_ifupdown, vm_boot
+from ansible_collections.vmcluster.network.plugins.module_utils import host_change, host_ifupdown, vm_boot
 from ansible_collections.vmcluster.network.plugins.module_utils.host_files import render_sysctls
 from ansible_collections.vmcluster.network.plugins.module_utils.host_plan import Nic, read_plan
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import RECORD_FOLDER, record_text
@@ -30,7 +30,7 @@ from vmlab.stories import unique_lab_name, wait_until
 pytestmark = pytest.mark.lab
 
 PLAN = CHECKOUT / "tests" / "unit" / "clusters" / "switching_trunk" / "plan.yml"
-GUEST = Path(__file__).parent / "trunk_guest.py"
+GUEST, CHANGE = (Path(__file__).parent / f"trunk_{name}.py" for name in ("guest", "change"))
 NODE, WEB, DB = "203.0.113.11", "203.0.113.100", "10.100.0.20"
 NICS = {name: Nic(name, f"02:00:00:00:01:0{number}", f"0000:00:0{number + 3}.0", physical=True)
         for number, name in enumerate(("eth0", "eth1"))}
@@ -48,7 +48,7 @@ sysctl -q -p {sysctls} >/dev/console 2>&1
 {guests}
 {sections}
 """
-ASKER = bytes.fromhex("020000000099")
+ASKERS = (bytes([2, 0, 0, 0, 2, number]) for number in range(1, 255))
 PACKET, AUXDATA, VLAN_VALID = 263, 8, 0x10  # SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID of linux/if_packet.h
 
 
@@ -57,6 +57,11 @@ def planned() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     plan = yaml.safe_load(PLAN.read_text(encoding="utf-8"))
     vms = [{**vm, "addresses": list(vm["asked"].values())} for vm in plan["clusters"]["tenants"]["vms"]]
     return plan["hosts"]["node1"]["switching"], vms
+
+
+def in_vlan(options: dict[str, Any], vlan: int) -> dict[str, Any]:
+    """The same plan with the network itself in another VLAN."""
+    return json.loads(json.dumps(options).replace("br0t10\"", f"br0t{vlan}\"").replace('"id": 10}', f'"id": {vlan}}}'))
 
 
 def node_files() -> dict[str, str]:
@@ -70,6 +75,13 @@ def node_files() -> dict[str, str]:
     files = {path: file.text for path, file in {**host_ifupdown.render(plan), **render_sysctls(plan)}.items()}
     files["/etc/network/interfaces"] = f"auto lo\niface lo inet loopback\n{host_ifupdown.SOURCE_LINE}\n"
     files[vm_boot.SCRIPT_PATH] = vm_boot.script_text("/usr/bin/python3")
+    # host_network's own part, to be asked what it would change, and its script, which needs no Ansible.
+    files |= {f"/root/collections/ansible_collections/vmcluster/network/plugins/module_utils/{path.name}":
+              path.read_text(encoding="utf-8") for path in (CHECKOUT / "plugins" / "module_utils").glob("*.py")}
+    files[host_change.SCRIPT_PATH] = host_change.script_text("/usr/bin/python3")
+    files[f"{host_change.FOLDER}/plan"] = json.dumps(options)
+    files[f"{host_change.FOLDER}/wrong"] = json.dumps(in_vlan(options, 11))
+    files["/root/change.py"] = CHANGE.read_text(encoding="utf-8")
     files |= {f"{RECORD_FOLDER}/{vm.interface}.json": record_text(vm) for vm in wanted.present}
     return {**files, "/root/guest.py": GUEST.read_text(encoding="utf-8")}
 
@@ -97,21 +109,21 @@ def wire(machine: Machine) -> Iterator[socket.socket]:
         yield link
 
 
-def question(address: str, vlan: int) -> bytes:
-    """An ARP request, tagged unless vlan is 0."""
+def question(asker: bytes, address: str, vlan: int) -> bytes:
+    """An ARP request from a MAC, tagged unless vlan is 0."""
     packed = ipaddress.ip_address(address).packed
     tag = struct.pack("!HH", 0x8100, vlan) if vlan else b""
-    body = struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + ASKER + packed[:3] + b"\1" + bytes(6) + packed
-    return b"\xff" * 6 + ASKER + tag + body.ljust(46, b"\0")
+    body = struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + asker + packed[:3] + b"\1" + bytes(6) + packed
+    return b"\xff" * 6 + asker + tag + body.ljust(46, b"\0")
 
 
-def hear(wire: socket.socket) -> tuple[str, int] | None:
-    """The next ARP answer to us: address, and the VLAN that it came in (0: untagged). None where nothing comes."""
+def hear(wire: socket.socket, asker: bytes) -> tuple[str, int] | None:
+    """The next ARP answer to a MAC: address, and the VLAN that it came in (0: untagged). None where nothing comes."""
     try:
         frame, told, _flags, _sender = wire.recvmsg(2048, 256)
     except TimeoutError:
         return None
-    if frame[:6] != ASKER or frame[12:14] != b"\x08\x06" or frame[20:22] != b"\0\2":
+    if frame[:6] != asker or frame[12:14] != b"\x08\x06" or frame[20:22] != b"\0\2":
         return None
     auxdata = next(data for level, kind, data in told if (level, kind) == (PACKET, AUXDATA))
     status, vlan = struct.unpack_from("I", auxdata)[0], struct.unpack_from("H", auxdata, 16)[0]
@@ -123,13 +135,14 @@ def ask(wire: socket.socket, address: str, *vlans: int) -> set[int]:
 
     What it is asked in that one comes behind the others, so who has answered there has had them all.
     """
+    asker = next(ASKERS)  # what is late for a former question is no answer to this one
     for vlan in vlans[:-1]:
-        wire.send(question(address, vlan))
+        wire.send(question(asker, address, vlan))
     answered: set[int] = set()
 
     def has_answered_last() -> bool:
-        wire.send(question(address, vlans[-1]))
-        while (heard := hear(wire)) is not None:
+        wire.send(question(asker, address, vlans[-1]))
+        while (heard := hear(wire, asker)) is not None:
             if heard[0] == address:
                 answered.add(heard[1])
                 if heard[1] == vlans[-1]:
@@ -166,3 +179,21 @@ def test_vms_are_reached_by_the_bonds_other_port_when_a_cable_is_pulled(machine:
         assert ask(wire, DB, 100) == {100}
         machine.pull_cable(number, out=False)
         assert ask(wire, WEB, 10) == {10}
+
+
+def test_host_network_would_change_nothing_and_a_wrong_vlan_is_taken_back_whole(
+    machine: Machine, wire: socket.socket
+) -> None:
+    change, look = f"python3 /root/change.py {host_change.FOLDER}", "ls /sys/class/net"
+    said = machine.order(f"{change}/plan")
+    assert "[]\n" in said, said
+    said = machine.order(f"{change}/wrong wrongvlan; {look}")
+    assert "br0t11" in said and "br0t10\n" not in said and "Traceback" not in said, said
+    assert ask(wire, NODE, 10, 0, 100, 11) == {11}
+    said = machine.order(f"{host_change.SCRIPT_PATH} rollback timer; cat {host_change.OUTCOME_PATH}; {look}")
+    assert '"outcome": "rolled back"' in said and '"missing": []' in said and "br0t11" not in said, said
+    assert ask(wire, NODE, 11, 0, 100, 10) == {10}
+    assert ask(wire, WEB, 11, 10) == {10}
+    assert ask(wire, DB, 100) == {100}
+    said = machine.order(f"{change}/plan")
+    assert "[]\n" in said, said
