@@ -7,8 +7,10 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from .cluster import Cluster
 from .errors import LabError
 from .lab import Lab
 from .netns import inside_netns, named_netns
-from .playbooks import PlaybookRun
+from .playbooks import PlaybookRun, kill_with_workers, playbook_command, playbook_environment
 from .qemu import Move
+from .state import CHECKOUT
 from .stories import wait_until
 
 AGENTS = "run/vmcluster/migrations"
@@ -70,6 +73,19 @@ class Migration:
             raise self.error
         assert self.run is not None
         return self.run
+
+
+def kill_controller_when(cluster: Cluster, vm: dict[str, Any], moment: Callable[[], bool], **extra: Any) -> None:
+    """Run migrate_vm.yml for a VM, and SIGKILL it and its workers at a moment."""
+    process = subprocess.Popen(
+        playbook_command("playbooks/migrate_vm.yml", "-e", json.dumps({"vms": [vm], **extra})), cwd=CHECKOUT,
+        env=playbook_environment(cluster.lab.name), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, text=True,
+        start_new_session=True)
+    try:
+        wait_until(moment, 120, "the moment has come", 0.01)
+    finally:
+        kill_with_workers(process)
+        process.wait()
 
 
 def agent_folder(lab: Lab, node: str) -> Path:

@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from vmlab import Lab
 from vmlab.cluster import NODES, Cluster, read_description
-from vmlab.migrations import Migration, agent_state, move_guest, tell_agent
-from vmlab.playbooks import kill_with_workers, playbook_command, playbook_environment
-from vmlab.state import CHECKOUT
+from vmlab.migrations import Migration, agent_state, kill_controller_when, move_guest, tell_agent
 from vmlab.stories import wait_until
 
 pytestmark = pytest.mark.lab
@@ -58,19 +55,6 @@ def addresses_of(cluster: Cluster, vm: str) -> list[str]:
     return [address for owner, _pool, address, _holder in cluster.leases() if owner == f"alpha/{vm}"]
 
 
-def kill_controller_when(cluster: Cluster, vm: str, target: str, moment: Callable[[], bool]) -> None:
-    """Run migrate_vm.yml, and SIGKILL all of it at a moment, the workers that have sessions of their own too."""
-    process = subprocess.Popen(
-        playbook_command("playbooks/migrate_vm.yml", "-e", f"vm={vm}", "-e", f"node={target}"), cwd=CHECKOUT,
-        env=playbook_environment(cluster.lab.name), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        text=True, start_new_session=True)
-    try:
-        wait_until(moment, 120, "the moment has come", 0.01)
-    finally:
-        kill_with_workers(process)
-        process.wait()
-
-
 def check_whole(cluster: Cluster, vm: str, node: str, folder: Path) -> None:
     """The VM answers, everybody agrees that it is on the node, and no migration has left anything."""
     cluster.wait_for_answer("ext", addresses_of(cluster, vm))
@@ -99,9 +83,10 @@ def test_a_controller_that_dies_leaves_a_vm_that_can_move_and_the_next_run_finis
 ) -> None:
     source = home_of(cluster, "web1")
     target = other_than(source)
-    kill_controller_when(cluster, "web1", target, lambda: agent_state(cluster.lab, source, "web1") == "armed")
+    vm = {"name": "web1", "node": target}
+    kill_controller_when(cluster, vm, lambda: agent_state(cluster.lab, source, "web1") == "armed")
     cluster.wait_for_answer("ext", [*addresses_of(cluster, "web1"), INSIDE])
-    kill_controller_when(cluster, "web1", target, lambda: agent_state(cluster.lab, target, "web1") == "armed")
+    kill_controller_when(cluster, vm, lambda: agent_state(cluster.lab, target, "web1") == "armed")
     with cluster.lab.probe("ext", "web1") as probe:
         move_guest(cluster.lab, "web1", target)
         wait_until(lambda: agent_state(cluster.lab, target, "web1") == "announced", 20, "the target announces")
