@@ -61,7 +61,9 @@ def planned() -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def in_vlan(options: dict[str, Any], vlan: int) -> dict[str, Any]:
     """The same plan with the network itself in another VLAN."""
-    return json.loads(json.dumps(options).replace("br0t10\"", f"br0t{vlan}\"").replace('"id": 10}', f'"id": {vlan}}}'))
+    text = json.dumps(options).replace('br0t10"', f'br0t{vlan}"').replace('"id": 10}', f'"id": {vlan}}}')
+    changed: dict[str, Any] = json.loads(text)
+    return changed
 
 
 def node_files() -> dict[str, str]:
