@@ -10,10 +10,13 @@ node has the VM's interface in standby.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..module_utils.vm_migration_plan import refuse
 from .read_guests import EXTERNAL_DRIVER
+
+if TYPE_CHECKING:
+    from .migrations import Migration  # which imports this file
 
 Entry = dict[str, Any]
 
@@ -22,22 +25,7 @@ _ENDS = ("sources", "targets", "fresh_sources", "fresh_targets", "external")
 _END_KEYS = ("name", "nic", "role", "other", "addresses", "mtu")
 
 
-class Bridged(Protocol):
-    """What is looked at of a migrations.Migration."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def nic(self) -> int: ...
-    @property
-    def target(self) -> str: ...
-    @property
-    def driver(self) -> str: ...
-    @property
-    def interface(self) -> Mapping[str, Any]: ...
-
-
-def is_bridged(migration: Bridged) -> bool:
+def is_bridged(migration: Migration) -> bool:
     """Tell whether the VM's interface is a port of a bridge."""
     return bool(migration.interface.get("bridge"))
 
@@ -58,7 +46,7 @@ def under_way_on_bridges(at: Mapping[str, Mapping[str, Any]], holder: str) -> di
     return found
 
 
-def refuse_drivers(migrations: Iterable[Bridged]) -> list[str]:
+def refuse_drivers(migrations: Iterable[Migration]) -> list[str]:
     """Return which VMs on bridges are run by what does not move them."""
     return [
         refuse("NotBuilt", f"{each.name} is on a bridge and run by {each.driver}, which moves no such VM yet")
@@ -67,7 +55,7 @@ def refuse_drivers(migrations: Iterable[Bridged]) -> list[str]:
     ]
 
 
-def refuse_arrived(migrations: Iterable[Bridged], found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def refuse_arrived(migrations: Iterable[Migration], found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return why migrations between bridges cannot be taken back. found: by node, what fabric_vm_iface_info told."""
     attached = {
         (node, each["vm"], each["nic"])
@@ -82,7 +70,7 @@ def refuse_arrived(migrations: Iterable[Bridged], found: Mapping[str, Mapping[st
     ]
 
 
-def describe_on_bridges(nodes: Mapping[str, Entry], migrations: Iterable[Bridged]) -> None:
+def describe_on_bridges(nodes: Mapping[str, Entry], migrations: Iterable[Migration]) -> None:
     """Turn nodes' parts, as they are in an IP fabric, into those between bridges.
 
     Ends are as bridge_vm_migration takes them; what is made has its bridge.
