@@ -69,6 +69,13 @@ registers:
   type: list
   elements: dict
   sample: []
+bridged:
+  description:
+    - RV(nodes) and RV(registers) of VMs that are on bridges. Their ends are as M(vmcluster.network.bridge_vm_migration)
+      takes them.
+  returned: success
+  type: dict
+  sample: {nodes: {}, registers: []}
 summary:
   description: A line for each interface.
   returned: success
