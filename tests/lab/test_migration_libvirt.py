@@ -11,7 +11,7 @@ import pytest
 from vmlab import Lab
 from vmlab.cluster import Cluster
 from vmlab.hypervisors import BOOT, install_guest_image, let_roots_in
-from vmlab.migrations import Ticks
+from vmlab.migrations import Ticks, kill_controller_when
 from vmlab.playbooks import PlaybookRun
 from vmlab.state import CHECKOUT
 from vmlab.stories import unique_lab_name
@@ -84,7 +84,24 @@ def test_a_guest_whose_libvirt_cannot_reach_the_other_stays_and_moves_when_it_ca
         assert run.returncode != 0 and "web1: libvirt does not move it to node1: " in run.output, run.output
         ticks.check()
         assert domain(cluster, "node2") == "running yes enable"
+        cluster.play("abort_migration.yml", extra={"vms": [{**WEB1, "node": "node1"}]})
+        check_whole(cluster, "node2", tmp_path)
         cluster.shell("node1", "systemctl stop libvirtd.service; systemctl start libvirtd-tcp.socket")
         migrate(cluster, "node1", extra={"migrate_transport": "tcp"})
         ticks.check()
     check_whole(cluster, "node1", tmp_path)
+
+
+def test_a_controller_that_dies_while_libvirt_moves_a_guest_stops_nothing_and_the_next_run_finishes(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    def moves() -> bool:
+        told = cluster.lab.exec("node1", ["virsh", "domjobinfo", "web1"], check=False).stdout
+        return "Outgoing migration" in told and "Data remaining" in told
+
+    cluster.shell("node1", "virsh migrate-setspeed web1 8")  # MiB/s, so that it takes some seconds
+    with Ticks(cluster.lab, "ext", addresses(cluster)[0]) as ticks:
+        kill_controller_when(cluster, {**WEB1, "node": "node2"}, moves, migrate_transport="tcp")
+        migrate(cluster, "node2", extra={"migrate_transport": "tcp"})
+        ticks.check()
+    check_whole(cluster, "node2", tmp_path)
