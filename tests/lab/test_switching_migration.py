@@ -14,6 +14,7 @@ from vmlab import Lab
 from vmlab.cluster import Cluster
 from vmlab.enter import command_prefix
 from vmlab.migrations import Migration
+from vmlab.module_calls import ModuleCalls
 from vmlab.state import CHECKOUT
 from vmlab.stories import unique_lab_name, wait_until
 
@@ -132,3 +133,18 @@ def test_a_vm_moves_to_another_bridge_and_neither_the_wire_nor_vms_on_both_nodes
     assert "web1" not in cluster.records("node1") and "web1_net0" not in interfaces(cluster, "node1")
     report = cluster.verify(tmp_path / "report.json")
     assert report["agrees"], report["differences"]
+
+
+def test_a_guest_that_says_nothing_is_asked_and_the_wire_is_told(cluster: Cluster, tmp_path: Path) -> None:
+    calls = ModuleCalls(cluster.lab, tmp_path, {"node2": {}})
+    record = cluster.records("node2")["near2"]
+    end = {"name": "near2", "role": "target", "other": "node1", "bridge": "br0",
+           **{key: record[key] for key in ("mac", "addresses", "mtu")}}
+    # The bridge forgets what it has learnt of the guest, as if that had come just now.
+    cluster.shell("node2", "ip link set near2_net0 nomaster; ip link set near2_net0 master br0")
+    with announced_on_the_wire(cluster) as said:
+        calls.module("bridge_vm_migration", {"state": "arrived", "migrations": [end], "wait": 30})
+    assert {f"{address} {record['mac']}" for address in record["addresses"]} <= said, said
+    stranger = {**end, "mac": "02:00:00:00:00:99"}
+    result = calls.module("bridge_vm_migration", {"state": "arrived", "migrations": [stranger], "wait": 2}, failed=True)
+    assert "no frame from 02:00:00:00:00:99 was seen on near2_net0" in result["node2"]["msg"]
