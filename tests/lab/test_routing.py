@@ -17,6 +17,7 @@ import pytest
 import yaml
 from vmlab import Lab, wiring
 from vmlab.cluster import Cluster
+from vmlab.hypervisors import ROOTFS, make_container_root
 from vmlab.netns import named_netns
 from vmlab.state import CHECKOUT
 from vmlab.stories import unique_lab_name, wait_until
@@ -199,6 +200,21 @@ def write_inventory(path: Path, provider: str) -> Path:
                       "routing_pools": hosts[node]["routing_pools"]} for node in hosts}
     path.write_text(yaml.safe_dump({"all": {"hosts": changed}}))
     return path
+
+
+def test_a_declared_container_runs_after_site_and_is_missed_when_it_does_not(
+    lab: Lab, rented: Cluster, tmp_path: Path
+) -> None:
+    make_container_root(lab, "node2")
+    container = {"name": "ct1", "node": "node2", "driver": "lxc", "guest": {"rootfs": ROOTFS}}
+    described = yaml.safe_load((CHECKOUT / "inventories" / "routing_rented" / "group_vars" / "all.yml").read_text())
+    cluster = {**described["cluster"], "vms": [*described["cluster"]["vms"], container]}
+    rented.play("site.yml", extra={"cluster": cluster})
+    rented.wait_for_answer("router", rented.records("node2")["ct1"]["addresses"])
+    lab.exec("node2", ["lxc-stop", "-n", "ct1"])
+    found = rented.verify(tmp_path / "report.json", extra={"cluster": cluster})
+    assert [difference["what"] for difference in found["differences"]] == [
+        "container ct1 does not run, and is declared running"], found["output"]
 
 
 def test_guest_that_is_bridged_by_hand_is_seen_and_dropped_by_the_switch(
