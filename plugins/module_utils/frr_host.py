@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 from typing import Any, Dict, List
 
@@ -13,6 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 DAEMONS_FILE = "/etc/frr/daemons"
 SAVED_CONFIG = "/etc/frr/frr.conf"
 OS_RELEASE = "/etc/os-release"
+PID_FILES = "/run/frr/*.pid"
 # How packages are named and installed, by os-release's ID and ID_LIKE.
 FAMILIES = {"debian": ("debian", "ubuntu"), "redhat": ("rhel", "fedora", "centos")}
 # What vtysh keeps for itself, such as where it saves, is shown with any daemon's configuration.
@@ -27,6 +30,7 @@ def read_host(module: AnsibleModule, packages: List[str]) -> Dict[str, Any]:
         "missing_packages": find_missing(module, packages),
         "daemons_file": read_file(DAEMONS_FILE),
         "turns_forwarding_off": turns_forwarding_off(read_file(SAVED_CONFIG)),
+        "outdated": find_outdated(PID_FILES),
         **read_unit(ask(module, "systemctl", "show", "frr", "--property=ActiveState,UnitFileState")),
         **read_answers(ask(module, "vtysh", *(word for question in QUESTIONS for word in ("-c", question)))),
     }
@@ -48,6 +52,19 @@ def find_missing(module: AnsibleModule, packages: List[str]) -> List[str]:
         if ask(module, "dpkg-query", "-W", "-f", "${db:Status-Abbrev}", name)[:2] != "ii"
         and not ask(module, "rpm", "-q", name)
     ]
+
+
+def find_outdated(pid_files: str, processes: str = "/proc") -> List[str]:
+    """Return the daemons whose file was replaced since they started, which an upgrade of the package does."""
+    found = []
+    for path in sorted(glob.glob(pid_files)):
+        try:
+            program = os.readlink(os.path.join(processes, read_file(path).strip(), "exe"))
+        except OSError:
+            continue  # it does not run any more
+        if program.endswith(" (deleted)"):  # proc(5)
+            found.append(os.path.basename(path)[: -len(".pid")])
+    return found
 
 
 def read_file(path: str) -> str:

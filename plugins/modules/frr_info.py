@@ -83,6 +83,12 @@ daemons:
   type: list
   elements: str
   sample: [bfdd, bgpd, staticd, watchfrr, zebra]
+outdated:
+  description: Daemons that run from a file that is replaced by now, as after an upgrade of the package.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 integrated_config:
   description: Whether FRR saves its whole configuration in one file, C(/etc/frr/frr.conf).
   returned: always

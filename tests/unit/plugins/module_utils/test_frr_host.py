@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_host import (
+    find_outdated,
     read_answers,
     read_system,
     read_unit,
@@ -76,3 +77,13 @@ def test_a_saved_configuration_that_turns_forwarding_off_is_seen(saved, expected
 def test_the_operating_system_is_read(text, expected):
     told = read_system(text)
     assert (told["id"], told["major"], told["codename"], told["family"]) == expected
+
+
+def test_daemons_whose_file_was_replaced_are_told_and_those_that_are_gone_are_not(tmp_path):
+    programs = {"bgpd": "/usr/lib/frr/bgpd (deleted)", "zebra": "/usr/lib/frr/zebra"}
+    for number, (name, program) in enumerate(programs.items()):
+        (tmp_path / f"{name}.pid").write_text(f"{number}\n")
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "exe").symlink_to(program)
+    (tmp_path / "bfdd.pid").write_text("99\n")
+    assert find_outdated(str(tmp_path / "*.pid"), str(tmp_path)) == ["bgpd"]
