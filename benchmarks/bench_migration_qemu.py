@@ -99,9 +99,9 @@ class Story:
             time.sleep(AFTER)
         result = probe.result()
         assert result.there is not None and result.back is not None
-        unit = 1000 / self.rate
+        unit, late_ms = 1000 / self.rate, result.back.sender_latest_ms
         return Run(pause_ms, result.back.longest_gap_ms, result.there.lost * unit, result.back.lost * unit,
-                   result.back.sender_latest_ms, result.there.is_spoilt or result.back.sender_latest_ms > GUEST_SPOILT_MS)
+                   late_ms, result.there.is_spoilt or late_ms > GUEST_SPOILT_MS)
 
 
 def report(rounds: dict[str, list[Run]], connections: dict[str, str], moves: int, loads: Sequence[float]) -> None:
