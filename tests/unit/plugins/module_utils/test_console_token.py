@@ -21,6 +21,7 @@ NOW = 1_800_000_000.0
 @pytest.fixture(name="clock")
 def fixture_clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Set what time it is, for the module and for websockify."""
+
     def turn(now: float) -> None:
         monkeypatch.setattr("time.time", lambda: now)
 
