@@ -105,7 +105,7 @@ class Site:
 
     def add_neighbour(self, name: str) -> dict[str, Any]:
         """Add a node while packets flow to a VM; what it took, and what it cost the others."""
-        self.lab.add_host(name)
+        self.lab.host_start(name)
         if ADDED[name] != "bare":
             install(self.lab, name)
         others = [host for host in UNDERLAY if host in (*NODES, REFLECTOR, CORE)]
@@ -155,7 +155,7 @@ def measure_installation() -> tuple[Timed, Timed]:
     """Install FRR on all bare hosts at once, then on one more alone."""
     with site() as bare, ThreadPoolExecutor() as pool:
         one = next(name for name, had in ADDED.items() if had == "bare")
-        bare.lab.add_host(one)
+        bare.lab.host_start(one)
 
         def install_on(hosts: Sequence[str]) -> Timed:
             before, load, began = used_cpu(), os.getloadavg()[0], time.monotonic()

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from . import junos
 from .commands import run_command
 from .errors import LabError
-from .state import CHECKOUT, LabState
+from .state import CHECKOUT, LabState, read_json
 from .topology import Host, Topology
 
 BOOT_SCRIPT = "usr/local/lib/vmcluster-lab/boot"
@@ -102,6 +103,13 @@ def make_disk(state: LabState, topology: Topology, host: Host, roots: Sequence[P
         disk.link(f"etc/systemd/system/multi-user.target.wants/{unit}", f"/lib/systemd/system/{unit}")
     for placed in host.files:
         disk.write(placed.path, placed.content, placed.mode, placed.owner, placed.group)
+
+
+def renew_disk(state: LabState, topology: Topology, host: Host) -> None:
+    """Make the disk of a host that is off anew, as at the beginning."""
+    for layer in ("disk", "work"):
+        shutil.rmtree(state.host_folder(host.name) / layer, ignore_errors=True)
+    make_disk(state, topology, host, [Path(root) for root in (read_json(state.folder / "roots.json") or {})[host.name]])
 
 
 def hosts_file(topology: Topology) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from junos_simulator.testing import Simulator
 
 from . import cgroups, guests, hosts, junos, qemu_guests, wiring
-from .disks import make_disk, make_keys
+from .disks import make_disk, make_keys, renew_disk
 from .enter import command_prefix
 from .errors import LabError
 from .guest_image import provide_guest_image, provide_qemu_root
@@ -160,14 +160,10 @@ class Lab:
         return self.state.read_host(name)
 
     def host_start(self, name: str) -> None:
-        """Switch a host on and wait until it's up."""
+        """Switch a host on, also one that the topology holds back (`autostart: false`), and wait until it's up."""
         self.topology.host(name)
         with self.state.locked():
             self.start_hosts([name])
-
-    def add_host(self, name: str) -> None:
-        """Add a host that the topology holds back (`autostart: false`)."""
-        self.host_start(name)
 
     def host_stop(self, name: str) -> None:
         """Shut a host down and wait until it's off; its disk stays."""
@@ -184,10 +180,7 @@ class Lab:
         """Put a new machine in a host's place: its power is cut, and it boots from a disk as at the beginning."""
         self.host_kill(name)
         with self.state.locked():
-            for layer in ("disk", "work"):
-                shutil.rmtree(self.state.host_folder(name) / layer, ignore_errors=True)
-            roots = (read_json(self.state.folder / "roots.json") or {})[name]
-            make_disk(self.state, self.topology, self.topology.host(name), [Path(root) for root in roots])
+            renew_disk(self.state, self.topology, self.topology.host(name))
         self.host_start(name)
 
     def reboot(self, name: str, wait: bool = True) -> None:

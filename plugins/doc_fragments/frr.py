@@ -255,8 +255,8 @@ options:
       state:
         description:
           - Whether it is there.
-          - With V(fenced) a neighbour that is there is shut down, in a way that V(present) leaves alone, until V(readmitted)
-            takes that away. Its other statements and options are not looked at.
+          - With V(fenced) a neighbour that is there is shut down, in a way that V(present) leaves alone, until
+            V(readmitted) takes that away. Its other statements and options are not looked at.
         type: str
         choices: [present, absent, fenced, readmitted]
         default: present

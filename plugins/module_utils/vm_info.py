@@ -22,7 +22,9 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import
     parse_record,
 )
 
-ASKED = ("vm", "nic", "altname", "kind", "owner", "multi_queue", "addresses", "prefixes", "mac", "announcement", "driver")
+ASKED = (
+    "vm", "nic", "altname", "kind", "owner", "multi_queue", "addresses", "prefixes", "mac", "announcement", "driver",
+)
 """What of a record is told as it stands there."""
 
 Routes = Mapping[Tuple[object, ...], StaticRoute]

@@ -46,8 +46,8 @@ class Vm(NamedTuple):
     """One VM interface that is wanted. Addresses, prefixes and MACs are in canonical form; owner is a user id.
 
     bridge: the bridge that it is a port of, or empty; its gateway has the MAC of the node's side then, no addresses.
-    routes: FRR or KERNEL. proxy_ndp: the interface that answers for the VM's IPv6 addresses, or empty. driver: what runs
-    the guest where that is ours to run, or empty.
+    routes: FRR or KERNEL. proxy_ndp: the interface that answers for the VM's IPv6 addresses, or empty.
+    driver: what runs the guest where that is ours to run, or empty.
     """
 
     name: str

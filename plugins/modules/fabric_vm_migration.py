@@ -98,7 +98,7 @@ options:
     default: 600
   wait:
     description:
-      - Seconds to wait with O(state=arrived) and O(state=completed). For guests that come, not longer than the agents do.
+      - Seconds to wait with O(state=arrived) and O(state=completed). For guests that come, not longer than agents do.
     type: float
     default: 15
 attributes:

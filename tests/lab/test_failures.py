@@ -135,7 +135,7 @@ def test_a_fourth_node_resets_no_session_and_costs_no_packet(
     assert {session.state for session in before.values()} == {"Established"}
     with cluster.lab.probe("ext", "web1", rate=1000) as probe:
         began = time.monotonic()
-        cluster.lab.add_host("node4")
+        cluster.lab.host_start("node4")
         booted = time.monotonic()
         run = wider.play("site.yml")
         print(f"node4: booted in {booted - began:.1f} s, site.yml took {run.seconds:.1f} s")

@@ -69,7 +69,7 @@ def test_a_fourth_node_is_kept_out_by_the_limit_and_comes_in_when_it_is_raised(
     overlay = tmp_path / "node4.json"
     overlay.write_text(json.dumps({"nodes": {"hosts": {"node4": {
         "underlay_ipv4": "10.20.0.14", "underlay_ipv6": "fd20::14"}}}}))
-    cluster.lab.add_host("node4")
+    cluster.lab.host_start("node4")
     wider = Cluster(cluster.lab, INVENTORY, overlay)
     before = cluster.all_sessions()
     raised = describe(listen_limit=8)

@@ -106,7 +106,7 @@ def test_a_power_cut_darkens_the_wire_at_once(lab: Lab) -> None:
 
 def test_a_host_that_was_held_back_can_be_added(lab: Lab) -> None:
     assert lab.host_record("spare").actual_phase == "off"
-    lab.add_host("spare")
+    lab.host_start("spare")
     lab.exec("left", ["ping", "-c1", "-W2", "10.20.0.3"])
     lab.host_stop("spare")
     assert lab.host_record("spare").actual_phase == "off"
