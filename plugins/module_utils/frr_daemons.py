@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import FrozenSet, List, NamedTuple, Tuple
 
-from ansible_collections.vmcluster.network.plugins.module_utils.frr_host import DAEMONS_FILE
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_host import DAEMONS_FILE, STOP_ORDER_FILE
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 
 BEGIN, END = "# BEGIN vmcluster.network", "# END vmcluster.network"
@@ -16,10 +16,21 @@ LOCAL_DAEMONS = frozenset(("zebra", "mgmtd", "staticd", "watchfrr"))
 
 START, RESTART = "start daemons", "restart all"
 
+# All daemons are told to stop at once (FRR's frrcommon.sh). A zebra that outlives the others by a moment takes out of
+# the kernel what they had it install, `-r` or not (seen with 8.4.4 and 10.3); one that is killed leaves all there.
+# watchfrr goes before it, as it would start it again.
+STOP_ORDER = """\
+# vmcluster.network: zebra ends before the daemons whose routes it keeps in the kernel
+[Service]
+ExecStop=
+ExecStop=-/bin/sh -c 'kill "$$(cat /run/frr/watchfrr.pid)"; kill -KILL "$$(cat /run/frr/zebra.pid)"'
+ExecStop=/bin/sh -c 'exec /usr/lib*/frr/frrinit.sh stop'
+"""
+
 
 class Found(NamedTuple):
     """What a host has. version: of the FRR that runs, empty when none does; running: its daemons. integrated: whether
-    it saves its whole configuration in one file."""
+    it saves its whole configuration in one file. stop_order: the content of STOP_ORDER_FILE."""
 
     file: str
     active: bool
@@ -27,6 +38,7 @@ class Found(NamedTuple):
     version: str
     running: FrozenSet[str]
     integrated: bool
+    stop_order: str
 
 
 class Wanted(NamedTuple):
@@ -40,7 +52,7 @@ class Wanted(NamedTuple):
 def plan_steps(found: Found, wanted: Wanted) -> Tuple[str, Tuple[Step, ...]]:
     """Return the text of DAEMONS_FILE, and all steps in the order in which they are run."""
     text, steps = plan_file(found.file, wanted)
-    return text, (*steps, *plan_unit(found), *plan_daemons(found, wanted))
+    return text, (*steps, *plan_stop_order(found, wanted), *plan_unit(found), *plan_daemons(found, wanted))
 
 
 def plan_file(found: str, wanted: Wanted) -> Tuple[str, Tuple[Step, ...]]:
@@ -58,6 +70,15 @@ def plan_file(found: str, wanted: Wanted) -> Tuple[str, Tuple[Step, ...]]:
     lines = [*lines[:first], *block, *lines[last + 1:]] if there else [*lines, *block]
     why = "has other lines of ours" if there else "does not enable our daemons"
     return "\n".join(lines) + "\n", (Step(why, DAEMONS_FILE, tuple(there), tuple(block)),)
+
+
+def plan_stop_order(found: Found, wanted: Wanted) -> Tuple[Step, ...]:
+    """Return the step that writes or removes STOP_ORDER_FILE; its command is the content, none to remove it."""
+    text = STOP_ORDER if {"-r", "--retain"} & set(wanted.zebra_options.split()) else ""
+    if found.stop_order == text:
+        return ()
+    why = "does not stop zebra first" if text else "stops zebra first, and zebra keeps no routes"
+    return (Step(why, STOP_ORDER_FILE, tuple(found.stop_order.splitlines()), tuple(text.splitlines()), (text,)),)
 
 
 def plan_unit(found: Found) -> Tuple[Step, ...]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Iterable
 
 from ansible_collections.vmcluster.network.plugins.module_utils import apply, vtysh, waiting
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_host import STOP_ORDER_FILE
 
 START_WAIT = 10.0  # seconds; watchfrr's pid file is there before the daemons answer
 DROP_IN = "/run/systemd/system/frr.service.d/vmcluster-start-daemons.conf"
@@ -45,6 +46,15 @@ if [ -d /sys/fs/cgroup/systemd ] && [ -n "$group" ] && [ "$group" != "$main" ]; 
   echo "$pid" > "/sys/fs/cgroup/systemd$main/tasks"
 fi
 """
+
+
+def set_stop_order(text: str) -> None:
+    """Write the drop-in of FRR's unit, or remove it when there is no text. It counts from the next stop on."""
+    if text:
+        apply.write_file(STOP_ORDER_FILE, text)
+    else:
+        apply.remove_file(STOP_ORDER_FILE)
+    apply.run_command(["systemctl", "daemon-reload"])
 
 
 def restart_frr() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Dict, List
 from ansible.module_utils.basic import AnsibleModule
 
 DAEMONS_FILE = "/etc/frr/daemons"
+STOP_ORDER_FILE = "/etc/systemd/system/frr.service.d/vmcluster.conf"
 SAVED_CONFIG = "/etc/frr/frr.conf"
 OS_RELEASE = "/etc/os-release"
 PID_FILES = "/run/frr/*.pid"
@@ -29,6 +30,7 @@ def read_host(module: AnsibleModule, packages: List[str]) -> Dict[str, Any]:
         "installed": bool(module.get_bin_path("vtysh")),
         "missing_packages": find_missing(module, packages),
         "daemons_file": read_file(DAEMONS_FILE),
+        "stop_order_file": read_file(STOP_ORDER_FILE),
         "turns_forwarding_off": turns_forwarding_off(read_file(SAVED_CONFIG)),
         "outdated": find_outdated(PID_FILES),
         **read_unit(ask(module, "systemctl", "show", "frr", "--property=ActiveState,UnitFileState")),

@@ -29,6 +29,8 @@ options:
   zebra_options:
     description:
       - Added to the operator's own C(zebra_options). They take effect when zebra starts next.
+      - With C(-r) among them, the unit C(frr) also gets a drop-in by which zebra ends before the other daemons, as it
+        takes the routes of those that end before it out of the kernel.
     type: str
     default: ""
   minimum_version:
@@ -114,7 +116,7 @@ def run(module: AnsibleModule) -> Dict[str, Any]:
 def read_found(told: Mapping[str, Any]) -> frr_daemons.Found:
     """Return what the planners need of what a host told."""
     return frr_daemons.Found(told["daemons_file"], told["active"], told["enabled"], told["version"],
-                             frozenset(told["daemons"]), told["integrated_config"])
+                             frozenset(told["daemons"]), told["integrated_config"], told["stop_order_file"])
 
 
 def refuse(mistakes: List[str]) -> None:
@@ -128,6 +130,8 @@ def apply_steps(text: str, steps: Sequence[Step]) -> None:
     for step in steps:
         if step.thing == frr_host.DAEMONS_FILE:
             apply.write_file(step.thing, text, None)
+        elif step.thing == frr_host.STOP_ORDER_FILE:
+            frr_daemons_apply.set_stop_order(*step.commands)
         elif step.commands == (frr_daemons.RESTART,):
             frr_daemons_apply.restart_frr()
         elif step.commands == (frr_daemons.START,):

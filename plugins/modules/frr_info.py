@@ -67,6 +67,12 @@ daemons_file:
   returned: always
   type: str
   sample: "bgpd=yes\n"
+stop_order_file:
+  description:
+    - Content of the drop-in by which M(vmcluster.network.frr_daemons) has zebra stopped first; empty without one.
+  returned: always
+  type: str
+  sample: ""
 turns_forwarding_off:
   description: Whether the saved configuration makes FRR turn the kernel's forwarding off when it starts.
   returned: always

@@ -5,6 +5,7 @@
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_daemons import (
     RESTART,
     START,
+    STOP_ORDER,
     Found,
     Wanted,
     check_frr,
@@ -15,7 +16,8 @@ from ansible_collections.vmcluster.network.plugins.module_utils.frr_daemons impo
 WANTED = Wanted(("bgpd", "bfdd"), "-r -K 60", "8.4")
 OPERATORS = 'bgpd=no\nzebra_options="  -A 127.0.0.1"\n'
 TEXT, _STEPS = plan_file(OPERATORS, WANTED)
-RUNS = Found(TEXT, True, True, "8.4.4", frozenset(("zebra", "staticd", "watchfrr", "bgpd", "bfdd")), True)
+RUNS = Found(TEXT, True, True, "8.4.4", frozenset(("zebra", "staticd", "watchfrr", "bgpd", "bfdd")), True,
+             STOP_ORDER)
 
 
 def commands(found, wanted=WANTED):
@@ -57,3 +59,10 @@ def test_an_older_frr_and_one_with_several_files_are_mistakes():
     assert check_frr(RUNS._replace(version="8.1"), WANTED)[0].startswith("FRR 8.1 runs here, 8.4 or newer is needed")
     assert "vtysh.conf" in check_frr(RUNS._replace(integrated=False), WANTED)[0]
     assert check_frr(RUNS._replace(version="", running=frozenset()), WANTED) == []
+
+
+def test_zebra_is_stopped_first_where_it_is_to_keep_its_routes():
+    assert commands(RUNS._replace(stop_order="")) == [(STOP_ORDER,)]
+    text, _steps = plan_file(OPERATORS, WANTED._replace(zebra_options=""))
+    assert commands(RUNS._replace(file=text), WANTED._replace(zebra_options="")) == [("",)]
+    assert commands(RUNS._replace(file=text, stop_order=""), WANTED._replace(zebra_options="")) == []
