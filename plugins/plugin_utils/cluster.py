@@ -150,7 +150,7 @@ class Port:
 class Bfd:
     """Intervals in milliseconds."""
 
-    interval: int = 300
+    interval: int = 250
     multiplier: int = 3
 
 

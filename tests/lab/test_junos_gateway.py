@@ -369,7 +369,7 @@ set protocols bgp group VM peer-as 65010
 set protocols bgp group VM authentication-key lab-only-no-secret
 set protocols bgp group VM hold-time 10
 set protocols bgp group VM multihop ttl 255
-set protocols bgp group VM bfd-liveness-detection minimum-interval 300
+set protocols bgp group VM bfd-liveness-detection minimum-interval 250
 set protocols bgp group VM bfd-liveness-detection multiplier 3
 set protocols bgp group VM bfd-liveness-detection session-mode single-hop
 set protocols bgp group VM neighbor 10.20.0.21

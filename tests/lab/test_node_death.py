@@ -74,7 +74,7 @@ def test_the_core_has_no_route_to_a_dead_node_any_more_within_seconds_of_bfd_alo
         cluster.wait_for_no_route(address, 30)
     gone = time.monotonic() - began
     print(f"node2 died: its routes are gone from the core after {gone:.3f} s")
-    assert gone < 5, "BFD takes below a second on a quiet machine; hold time and graceful restart take 9 s and more"
+    assert gone < 3, "BFD's 0.75 s and what a busy machine adds; hold time and graceful restart take 9 s and more"
 
 
 def test_a_dead_nodes_vms_are_announced_elsewhere(cluster: Cluster) -> None:

@@ -21,7 +21,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 set_hypothesis_home_dir(Path(__file__).parents[4] / ".cache" / "hypothesis")
 RIGHT = yaml.safe_load((Path(__file__).parents[2] / "mistakes" / "right_inventory.yaml").read_text(encoding="utf-8"))
-RIGHT["alpha"]["bgp"].update(timers={"keepalive": 3, "hold": 9}, bfd={"interval": 300}, listen_ranges=["10.0.0.0/8"])
+RIGHT["alpha"]["bgp"].update(timers={"keepalive": 3, "hold": 9}, bfd={"interval": 250}, listen_ranges=["10.0.0.0/8"])
 RIGHT["alpha"]["pools"][0].update(ranges=["203.0.113.10-203.0.113.99"], exclude=["203.0.113.50", "203.0.113.64/28"])
 RIGHT["alpha"]["vms"].append({"name": "web2", "nic": 1, "node": "node2", "addresses": ["203.0.113.11"], "prefixes": []})
 RIGHT["request"]["vms"].append({"name": "web3", "node": "node1", "cluster": "alpha", "pools": ["alpha4"]})
