@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from vmlab import Lab
 from vmlab.cluster import NODES, Cluster, reset_sessions
+from vmlab.playbooks import PlaybookRun
 from vmlab.stories import unique_lab_name, wait_until
 
 pytestmark = pytest.mark.lab
@@ -53,9 +54,9 @@ def is_up(cluster: Cluster, node: str) -> bool:
     return all(each.state == "Established" for each in cluster.sessions(node).values())
 
 
-def evacuate(cluster: Cluster, check: bool = True, **extra: object):  # type: ignore[no-untyped-def]
+def evacuate(cluster: Cluster, *arguments: str, check: bool = True, **extra: object) -> PlaybookRun:
     more = {"node": "node2", "evacuate_vms": [{"name": "day2", "mac": MAC}], **extra}
-    return cluster.play("evacuate_node.yml", extra=more, check=check, timeout=RUN)
+    return cluster.play("evacuate_node.yml", *arguments, extra=more, check=check, timeout=RUN)
 
 
 def test_a_node_that_lives_is_not_evacuated_and_neither_is_one_that_nobody_calls_dead(cluster: Cluster) -> None:
@@ -78,6 +79,10 @@ def test_the_core_has_no_route_to_a_dead_node_any_more_within_seconds_of_bfd_alo
 
 
 def test_a_dead_nodes_vms_are_announced_elsewhere(cluster: Cluster) -> None:
+    leases, config = cluster.leases(), cluster.running_config("rr1")
+    predicted = evacuate(cluster, "--check", "--diff", confirm_dead="node2")
+    assert predicted.recap["rr1"]["changed"] > 0 and "web2_net0" in predicted.output, predicted.output
+    assert (cluster.leases(), cluster.running_config("rr1")) == (leases, config)
     run = evacuate(cluster, confirm_dead="node2")
     for vm in ("web2", "day2"):
         home = holder_of(cluster, vm)
