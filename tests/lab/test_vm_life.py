@@ -9,34 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vmlab import Lab
+from hypervisor_site import BOOT_SECONDS, CT1, WEB1, cluster_with_guests
 from vmlab.cluster import Cluster
-from vmlab.hypervisors import BOOT, ROOTFS, install_guest_image, make_container_root
-from vmlab.state import CHECKOUT
-from vmlab.stories import unique_lab_name
 
 pytestmark = pytest.mark.lab
 
-WEB1: dict[str, Any] = {
-    "name": "web1", "node": "node1", "driver": "libvirt",
-    "guest": {"memory": 128, "machine": "pc-i440fx-7.2", "boot": BOOT}}
-CT1: dict[str, Any] = {"name": "ct1", "node": "node1", "driver": "lxc", "guest": {"rootfs": ROOTFS}}
 SECOND: dict[str, Any] = {"name": "web1", "node": "node1", "nic": 1, "driver": "libvirt"}
-BOOT_SECONDS = 120  # 5 s on an idle machine; a slower one takes longer
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    lab = Lab.up(CHECKOUT / "lab" / "topologies" / "hypervisors.yml", unique_lab_name("vmlife"))
-    try:
-        install_guest_image(lab, "node1")
-        make_container_root(lab, "node1")
-        built = Cluster(lab)
-        built.play("site.yml")
-        built.attach(WEB1, CT1)
+    with cluster_with_guests("vmlife") as built:
         yield built
-    finally:
-        lab.down()
 
 
 def addresses(cluster: Cluster, *vms: str) -> list[str]:

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tests of guests begin with: a cluster on whose node1 libvirt runs web1 and LXC runs ct1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from vmlab import Lab
+from vmlab.cluster import Cluster
+from vmlab.hypervisors import BOOT, ROOTFS, install_guest_image, make_container_root
+from vmlab.state import CHECKOUT
+from vmlab.stories import unique_lab_name
+
+WEB1: dict[str, Any] = {
+    "name": "web1", "node": "node1", "driver": "libvirt",
+    "guest": {"memory": 128, "machine": "pc-i440fx-7.2", "boot": BOOT, "nameservers": ["192.0.2.53"]}}
+CT1: dict[str, Any] = {"name": "ct1", "node": "node1", "driver": "lxc", "guest": {"rootfs": ROOTFS}}
+BOOT_SECONDS = 120  # 5 s on an idle machine; a slower one takes longer
+
+
+@contextmanager
+def cluster_with_guests(name: str) -> Iterator[Cluster]:
+    """The cluster in a lab of this name, which is taken down afterwards."""
+    lab = Lab.up(CHECKOUT / "lab" / "topologies" / "hypervisors.yml", unique_lab_name(name))
+    try:
+        install_guest_image(lab, "node1")
+        make_container_root(lab, "node1")
+        built = Cluster(lab)
+        built.play("site.yml")
+        built.attach(WEB1, CT1)
+        yield built
+    finally:
+        lab.down()
