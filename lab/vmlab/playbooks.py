@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import LabError
-from .state import CHECKOUT
+from .state import CHECKOUT, LabState
 
 INVENTORY = CHECKOUT / "inventories" / "lab"
 
@@ -46,7 +46,10 @@ def playbook_command(playbook: str, *arguments: str, inventory: Sequence[Path] =
 
 def playbook_environment(lab: str) -> dict[str, str]:
     """The environment in which a playbook reaches this lab."""
-    return {**os.environ, "VMCLUSTER_LAB": lab, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    # Ansible names the sockets of SSH connections that stay open by hosts, and other labs have hosts of the same names.
+    sockets = str(LabState(lab).folder / "ssh" / "cp")
+    return {**os.environ, "VMCLUSTER_LAB": lab, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets}
 
 
 def run_playbook(
