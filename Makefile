@@ -39,8 +39,8 @@ test-junos-device: venv ## tests of junos_bgp_group against a real Junos router:
 molecule: setup ## one scenario: make molecule SCENARIO=lab_ping
 	@$(BIN)/python tools/run_tests.py --only molecule-$(SCENARIO)
 
-bench: setup ## run the benchmarks; each prints what it measures, and a ratio
-	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
+bench: setup ## run the benchmarks; RESUME=1: those that an interrupted run has not done; ONLY=site,nodes: some
+	@$(BIN)/python benchmarks/run_all.py $(if $(RESUME),--resume) $(if $(ONLY),--only $(ONLY))
 
 docs: venv ## check the documentation of modules and roles, and build docs/_build/html
 	@$(BIN)/python tools/build_docs.py

@@ -26,7 +26,7 @@ from typing import Any
 COLLECTIONS = Path(__file__).parents[1] / "collections"
 sys.path[:0] = [str(COLLECTIONS), str(Path(__file__).parent)]
 
-from _report import print_table, write_report  # noqa: E402
+from _report import Figure, print_table, write_report  # noqa: E402
 from ansible_collections.vmcluster.network.plugins.module_utils.ip_pool import Register  # noqa: E402
 from ansible_collections.vmcluster.network.plugins.module_utils.ip_pool_plan import (  # noqa: E402
     answer_request,
@@ -191,6 +191,18 @@ def bench_processes(folder: Path, duration: float = 4) -> Iterator[dict[str, Any
                "longest wait, s": max(float(longest) for _calls, longest in told)}
 
 
+def claim(figures: dict[str, list[dict[str, Any]]]) -> list[Figure]:
+    """What is claimed of single leases, and of a list of them."""
+    claimed = [
+        Figure(f"leasing an address, pool {each['pool']}", each["lease, ratio"] * each["bare commit, us"], "us",
+               beside="bare SQLite commit", other=each["bare commit, us"])
+        for each in figures["one address a call"]]
+    spent = {each["1000 leases"]: each["seconds"] for each in figures["a list of leases"]}
+    each_alone = next(name for name in spent if name.startswith("the module, one call each"))
+    return [*claimed, Figure("1000 leases, one call of the module", spent["the module, one call"], "s",
+                             beside="one call each", other=spent[each_alone])]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=300)
@@ -204,7 +216,7 @@ def main() -> None:
         }
     for title, rows in figures.items():
         print_table(title, list(rows[0]), [list(row.values()) for row in rows])
-    write_report("bench_ip_pool", figures)
+    write_report("bench_ip_pool", figures, claim(figures))
 
 
 if __name__ == "__main__":

@@ -2,126 +2,76 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Live migration of guests that are network namespaces: what the network alone loses, and how others' orders compare.
 
-A round is one run of migrate_vm.yml for many VMs; armed, they move one by one, each under a probe of 1000 packets a
-second both ways in both families, from the Internet, from a VM on the old node or from one on the new node. Guests stop
-for less than a millisecond, so what is lost is the network's. Then all of them move at the same moment. The naive
-orders move one VM there and back, with FRR's statics typed at the moment at which a hypervisor's hook would.
+A round is one run of migrate_vm.yml for many VMs; armed, they move one by one, each under probes of 1000 packets a
+second both ways from the Internet, from a VM on the old node and from one on the new node at once, IPv4 and IPv6 by
+turns. Guests stop for less than a millisecond, so what is lost is the network's. Then all of them move at the same
+moment. The naive orders move one VM there and back, with FRR's statics typed at the moment at which a hypervisor's
+hook would.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
+import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from _report import median, print_table, write_report
-from vmlab import Lab
-from vmlab.cluster import Cluster
+from _data_centre import RUN, FalseAlarms, Loads, data_centre
+from _moves import AFTER_NAIVE, BEFORE, NAIVE, ORDERS, PLACES, Movers, NaiveOrders, Run, probing, summarize
+from _report import Figure, median, print_table, write_report
+from vmlab.cluster import FABRIC, Cluster
 from vmlab.migrations import Migration, tell_agent
-from vmlab.probe_report import ProbeResult
-from vmlab.stories import unique_lab_name
 
 NODES = ("node1", "node3")  # FRR 8.4 and FRR 10.3
-PLACES = ("ext", "source", "target")
-CLIENTS = {"node1": "near1", "node3": "near3"}
-NAIVE = "naive1"
-BEFORE, AFTER, AFTER_NAIVE = 0.3, 1.2, 3.0  # seconds of the probe around a move
-SPOILT_PAUSE = 0.02  # seconds; a guest that stood still for longer was held up by the machine
-PRIORITY = 20
+TRIGGERS = {True: "STOP event", False: "first frame"}
+AFTER = 1.0  # seconds of the probe after a move
 RATE_AT_ONCE = 100  # packets a second to each VM, when all move at once
+Rounds = dict[tuple[str, str], list[Run]]
 
 
-class Run:
-    """One move under probes: packets lost by family and direction, the guest's pause, whether the machine spoilt it."""
-
-    def __init__(self, results: dict[int, ProbeResult], pause: float) -> None:
-        self.pause = pause
-        self.lost = {f"v{family} {name}": one.lost
-                     for family, result in results.items() for name, one in result.directions.items()}
-        self.gap = max(result.longest_gap_ms for result in results.values())
-        self.probe_spoilt = any(result.is_spoilt for result in results.values())
-        self.spoilt = pause > SPOILT_PAUSE or self.probe_spoilt
-
-    @property
-    def worst(self) -> int:
-        """What the worst direction of all lost."""
-        return max(self.lost.values())
-
-    def of(self, family: int) -> int:
-        """What the worse direction of a family lost."""
-        return max(lost for name, lost in self.lost.items() if name.startswith(f"v{family}"))
-
-
-class Story:
+class Story(Movers):
     """The data centre with its VMs."""
 
-    def __init__(self, lab: Lab, runs: int) -> None:
-        self.lab, self.cluster = lab, Cluster(lab)
-        self.names = [f"move{number}" for number in range(runs)]
-        self.record: dict[str, Any] = {}
+    def __init__(self, cluster: Cluster, runs: int) -> None:
+        super().__init__(cluster, [f"move{number}" for number in range(runs)], NODES, "ext")
 
     def build(self) -> None:
-        """Attach and start all VMs; the one for naive orders has its interface on both nodes."""
-        homes = {**dict.fromkeys((*self.names, NAIVE), NODES[0]), **{vm: node for node, vm in CLIENTS.items()}}
-        self.cluster.play("site.yml", timeout=1200)
-        self.cluster.attach(*({"name": vm, "node": node} for vm, node in homes.items()), timeout=600)
-        addresses = [address for node in NODES for name, own in self.cluster.start_guests(
-            node, *(vm for vm, home in homes.items() if home == node)).items() for address in own]
-        self.cluster.wait_for_answer("ext", addresses, 120)
+        """Attach and start all VMs, and the one for naive orders."""
+        self.attach(NAIVE)
+        started = {**self.cluster.start_guests(NODES[0], *self.names, NAIVE, self.near[NODES[0]]),
+                   **self.cluster.start_guests(NODES[1], self.near[NODES[1]])}
+        self.cluster.wait_for_answer("ext", [address for own in started.values() for address in own], 120)
 
-    def measure(self, vm: str, place: str, target: str, move: Callable[[], None], after: float) -> Run:
-        """One move under probes from a place."""
-        source = self.node_of(vm)
-        client = {"ext": "ext", "source": CLIENTS[source], "target": CLIENTS[target]}[place]
-        with ExitStack() as stack:
-            probes = {family: stack.enter_context(self.lab.probe(client, vm, family=family)) for family in (4, 6)}
-            time.sleep(BEFORE)
-            self.lab.guest_prepare(vm, target)
-            began = time.monotonic()
-            self.lab.guest_pause(vm)
-            move()
-            pause = time.monotonic() - began
-            self.lab.guest_release(vm)
-            time.sleep(after)
-        return Run({family: probe.result() for family, probe in probes.items()}, pause)
+    def migration(self, target: str) -> Migration:
+        """A run of the playbook that moves all VMs."""
+        return Migration(self.cluster, dict.fromkeys(self.names, target), timeout=RUN, extra={"migrate_wait": 900})
 
-    def node_of(self, vm: str) -> str:
-        """Where a guest runs."""
-        return next(guest.node for guest in self.lab.guests() if guest.vm == vm)
-
-    def round(self, place: str, tell: bool) -> list[Run]:
-        """Move all VMs to the other node by one run of the playbook."""
-        source = self.node_of(self.names[0])
-        target = next(node for node in NODES if node != source)
-        runs = []
-        with Migration(self.cluster, dict.fromkeys(self.names, target), timeout=1500,
-                       extra={"migrate_wait": 900}) as migration:
+    def round(self, tell: bool) -> dict[str, list[Run]]:
+        """Move all VMs to the other node, one after the other, by one run of the playbook."""
+        source, target = self.ends()
+        runs: dict[str, list[Run]] = {place: [] for place in PLACES}
+        with self.migration(target) as migration:
             migration.wait_until_armed(300)
-            for vm in self.names:
+            for number, vm in enumerate(self.names):
                 def move(vm: str = vm) -> None:
                     if tell:
                         tell_agent(self.lab, source, vm, "stopped")
                     self.lab.guest_resume(vm)
 
-                runs.append(self.measure(vm, place, target, move, AFTER))
-        seconds = migration.finish().seconds
-        print(f"{place}, {'at STOP' if tell else 'at the first frame'}: playbook {seconds:.0f} s; lost "
-              + " ".join(f"{run.of(4)}/{run.of(6)}{'!' if run.spoilt else ''}" for run in runs), flush=True)
+                for place, run in self.measure(vm, number, move, after=AFTER).items():
+                    runs[place].append(run)
+                tell_lost(f"{TRIGGERS[tell]}, {vm}", {place: [own[-1]] for place, own in runs.items()})
+        print(f"playbook {migration.finish().seconds:.0f} s", flush=True)
         return runs
 
     def at_once(self) -> list[Run]:
         """Move all VMs to the other node at the same moment, as the hypervisors of a node that is drained do."""
-        source = self.node_of(self.names[0])
-        target = next(node for node in NODES if node != source)
+        source, target = self.ends()
         pauses: dict[str, float] = {}
 
         def move(vm: str) -> None:
@@ -132,121 +82,113 @@ class Story:
             pauses[vm] = time.monotonic() - began
             self.lab.guest_release(vm)
 
-        with Migration(self.cluster, dict.fromkeys(self.names, target), timeout=1500,
-                       extra={"migrate_wait": 900}) as migration, ExitStack() as stack:
+        families = {vm: 4 + 2 * (at % 2) for at, vm in enumerate(self.names)}
+        probes = {vm: self.lab.probe("ext", vm, rate=RATE_AT_ONCE, family=family) for vm, family in families.items()}
+        with self.migration(target) as migration:
             migration.wait_until_armed(300)
-            probes = {vm: stack.enter_context(self.lab.probe("ext", vm, rate=RATE_AT_ONCE, family=4 + 2 * (at % 2)))
-                      for at, vm in enumerate(self.names)}
-            for vm in self.names:
-                self.lab.guest_prepare(vm, target)
-            time.sleep(BEFORE)
-            with ThreadPoolExecutor(len(self.names)) as pool:
-                list(pool.map(move, self.names))
-            time.sleep(AFTER)
-            migration.finish()
-        runs = [Run({4 + 2 * (at % 2): probe.result()}, pauses[vm]) for at, (vm, probe) in enumerate(probes.items())]
-        print(f"{len(runs)} at once: playbook {migration.finish().seconds:.0f} s; lost "
-              + " ".join(f"{run.worst}{'!' if run.spoilt else ''}" for run in runs), flush=True)
+            with probing(list(probes.values())):
+                for vm in self.names:
+                    self.lab.guest_prepare(vm, target)
+                time.sleep(BEFORE)
+                with ThreadPoolExecutor(len(self.names)) as pool:
+                    list(pool.map(move, self.names))
+                time.sleep(AFTER)
+                migration.finish()
+        runs = [Run.read(families[vm], probe.result(), pauses[vm]) for vm, probe in probes.items()]
+        print(f"playbook {migration.finish().seconds:.0f} s")
+        tell_lost(f"{len(runs)} at once", {"outside": runs})
         return runs
 
-    def naive_rounds(self, withdraw_first: bool, count: int) -> list[Run]:
-        """Move one VM there and back; the old node withdraws at STOP, or leaves it to the loss of carrier."""
-        runs = []
-        for number in range(count):
-            source = self.node_of(NAIVE)
-            target = next(node for node in NODES if node != source)
+    def naive_round(self, orders: NaiveOrders, number: int, withdraw_first: bool) -> dict[str, Run]:
+        """Move one VM to the other node; the old one withdraws at STOP, or leaves it to the loss of carrier."""
+        source, target = self.ends(NAIVE)
 
-            def move(source: str = source, target: str = target) -> None:
-                if withdraw_first:
-                    self.type(source, "no ")
-                self.lab.guest_resume(NAIVE)
-                self.type(target)
+        def move() -> None:
+            if withdraw_first:
+                orders.withdraw(source)
+            self.lab.guest_resume(NAIVE)
+            orders.announce(target)
 
-            run = self.measure(NAIVE, PLACES[number % 3], target, move, AFTER_NAIVE)
-            run.spoilt = run.probe_spoilt  # how long the guest stands still is the order's own doing
-            runs.append(run)
-            self.type(source, "no ")
-            self.cluster.wait_for_answer("ext", self.record["addresses"])
-        print(f"naive, {'withdraw, then announce' if withdraw_first else 'announce at once'}: lost "
-              + " ".join(f"{run.of(4)}/{run.of(6)}{'!' if run.spoilt else ''}" for run in runs), flush=True)
+        # How long the guest stands still is the order's own doing.
+        runs = self.measure(NAIVE, number, move, after=AFTER_NAIVE, longest_pause=math.inf)
+        orders.settle(source)
+        tell_lost(f"naive: {ORDERS[withdraw_first]}", {place: [run] for place, run in runs.items()})
         return runs
 
-    def type(self, node: str, no: str = "") -> None:
-        """Type the statics of the VM for naive orders into FRR's shell."""
-        self.cluster.configure(node, *(
-            f"{no}{'ipv6' if ':' in address else 'ip'} route {address}/{128 if ':' in address else 32} "
-            f"{self.record['interface']} tag 770" for address in self.record["addresses"]))
 
-    @contextlib.contextmanager
-    def naive_interfaces(self) -> Iterator[None]:
-        """Give the VM for naive orders its interface on the other node too, as its record there would."""
-        self.record = record = self.cluster.records(NODES[0])[NAIVE]
-        lines = "\n".join([*record["create"], *record["configure"]])
-        sysctls = "\n".join(f"echo {value} > /proc/sys/{path}" for path, value in record["sysctls"].items())
-        self.cluster.shell(NODES[1], f"ip -batch - <<'END'\n{lines}\nEND\n{sysctls}")
-        yield
-        self.cluster.shell(NODES[1], f"ip link del {record['interface']}", check=False)
+def tell_lost(what: str, runs: Mapping[str, Sequence[Run]]) -> None:
+    """Print what was lost, as it comes."""
+    said = "; ".join(f"{place} {' '.join(map(str, own))}" for place, own in runs.items())
+    print(f"{what}: lost {said}", flush=True)
 
 
-def summarize(runs: Sequence[Run], family: int) -> dict[str, float]:
-    """Median and worst of the worse direction's losses, over all runs and over those that the emulator left alone."""
-    lost = [run.of(family) for run in runs]
-    sound = [run.of(family) for run in runs if not run.spoilt] or [float("nan")]
-    return {"runs": len(runs), "spoilt": sum(run.spoilt for run in runs), "median": median(sound), "worst": max(sound),
-            "median_of_all": median(lost), "worst_of_all": max(lost), "pause_median_ms": median(
-                [run.pause * 1e3 for run in runs])}
+def claim(rounds: Rounds, together: Sequence[Run]) -> list[Figure]:
+    """What is claimed of each trigger and place, beside the naive orders from the same place."""
+    figures = []
+    for trigger in TRIGGERS.values():
+        for place in PLACES:
+            own = summarize(rounds[trigger, place])
+            for order in ORDERS.values():
+                other = summarize(rounds[f"naive: {order}", place])
+                figures.append(Figure(
+                    f"migration, network alone: lost at {trigger}, seen from {place}", own["median"],
+                    "packets of 1 ms", own["worst"], f"naive: {order}", other["median_of_all"],
+                    f"{own['spoilt']:.0f} of {own['runs']:.0f}"))
+    unit = 1000 // RATE_AT_ONCE
+    beyond = [max(0.0, run.worst * unit - run.pause * 1e3) for run in together]
+    figures.append(Figure(f"{len(together)} VMs that move at once: lost beyond their own pause", median(beyond), "ms",
+                          max(beyond), spoilt=f"{sum(run.spoilt for run in together)} of {len(together)}"))
+    return figures
 
 
-def report(rounds: dict[tuple[str, str], list[Run]], together: Sequence[Run], loads: Sequence[float]) -> None:
+def report(rounds: Rounds, together: Sequence[Run], loads: Loads, alarms: FalseAlarms) -> None:
     """Print and write what was measured."""
-    figures = {f"{order}, {place}, IPv{family}": summarize(runs, family)
-               for (order, place), runs in rounds.items() for family in (4, 6)}
+    figures = {f"{order}, {place}": summarize(runs) for (order, place), runs in rounds.items()}
     print_table("packets of 1 ms that the worse direction lost", [
         "", "median", "worst", "runs", "spoilt", "worst with these", "guest's pause, ms"],
         [[name, each["median"], each["worst"], each["runs"], each["spoilt"], each["worst_of_all"],
           each["pause_median_ms"]] for name, each in figures.items()])
-    ours = median([run.of(family) for (order, _place), runs in rounds.items() if not order.startswith("naive")
-                   for run in runs if not run.spoilt for family in (4, 6)])
-    ratios = {order: median([run.of(family) for run in runs for family in (4, 6)]) / max(ours, 1.0)
-              for (order, _place), runs in rounds.items() if order.startswith("naive")}
+    ours = median([run.worst for (order, _place), runs in rounds.items() if not order.startswith("naive")
+                   for run in runs if not run.spoilt] or [math.nan])
+    for order in ORDERS.values():
+        theirs = median([run.worst for place in PLACES for run in rounds[f"naive: {order}", place]])
+        print(f"ratio, {order}, to ours (median, ours at least one packet): {theirs / max(ours, 1.0):.0f}")
     worst, pauses = [run.worst for run in together], [run.pause * 1e3 for run in together]
-    unit = 1000 // RATE_AT_ONCE
-    print(f"{len(together)} VMs at once, packets of {unit} ms that the worse direction of each lost: median "
-          f"{median(worst)}, worst {max(worst)}; spoilt {sum(run.spoilt for run in together)}; "
+    print(f"{len(together)} VMs at once, packets of {1000 // RATE_AT_ONCE} ms that the worse direction of each lost: "
+          f"median {median(worst)}, worst {max(worst)}; spoilt {sum(run.spoilt for run in together)}; "
           f"guests' pause, ms: median {median(pauses):.0f}, worst {max(pauses):.0f}")
-    for order, ratio in ratios.items():
-        print(f"ratio, {order} to ours (median, ours at least one packet): {ratio:.0f}")
-    print(f"load of the machine: {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors")
-    write_report("bench_migration", {"figures": figures, "ratios": ratios, "loads": loads, "at_once": {
-        "packet_ms": unit, "lost": worst, "pauses_ms": pauses}, "lost": {
-        f"{order}, {place}": [{**run.lost, "pause_ms": run.pause * 1e3, "spoilt": run.spoilt} for run in runs]
-        for (order, place), runs in rounds.items()}})
+    print(loads)
+    write_report("bench_migration", {"figures": figures, "loads": loads.seen, "at_once": {
+        "packet_ms": 1000 // RATE_AT_ONCE, "lost": worst, "pauses_ms": pauses}, "lost": {
+        f"{order}, {place}": [{"family": run.family, **run.lost, "pause_ms": run.pause * 1e3, "spoilt": run.spoilt}
+                              for run in runs]
+        for (order, place), runs in rounds.items()}}, [*claim(rounds, together), alarms.figure()])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--runs", type=int, default=20, help="moves from each place, of each trigger (default 20)")
-    parser.add_argument("--naive", type=int, default=21, help="moves by each naive order, places in turn (default 21)")
+    parser.add_argument("--runs", type=int, default=20, help="moves of each trigger, seen from each place (default 20)")
+    parser.add_argument("--naive", type=int, default=7, help="moves by each naive order, seen from each place (7)")
     options = parser.parse_args()
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
-    loads = [os.getloadavg()[0]]
-    with ExitStack() as stack:
-        lab = Lab.up(name=unique_lab_name("benchmig"))
-        stack.callback(lab.down)
-        story = Story(lab, options.runs)
+    loads = Loads()
+    with data_centre("benchmig") as cluster:
+        story = Story(cluster, options.runs)
         story.build()
-        rounds: dict[tuple[str, str], list[Run]] = {}
-        for tell, order in ((True, "STOP event"), (False, "first frame")):
-            for place in PLACES:
-                rounds[order, place] = story.round(place, tell)
-                loads.append(os.getloadavg()[0])
+        alarms = FalseAlarms(cluster, *FABRIC)
+        rounds: Rounds = {}
+        for tell, trigger in TRIGGERS.items():
+            for place, runs in story.round(tell).items():
+                rounds[trigger, place] = runs
+            loads.look()
         together = story.at_once()
-        with story.naive_interfaces():
-            for first, order in ((True, "naive: withdraw, then announce"), (False, "naive: announce at once")):
-                rounds[order, "places in turn"] = story.naive_rounds(first, options.naive)
-                loads.append(os.getloadavg()[0])
-        report(rounds, together, loads)
+        orders = NaiveOrders(story)
+        with orders.interfaces():
+            for withdraw_first, order in ORDERS.items():
+                for number in range(options.naive):
+                    for place, run in story.naive_round(orders, number, withdraw_first).items():
+                        rounds.setdefault((f"naive: {order}", place), []).append(run)
+                loads.look()
+        report(rounds, together, loads, alarms)
 
 
 if __name__ == "__main__":
