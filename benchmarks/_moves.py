@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -146,9 +145,9 @@ class NaiveOrders:
 
 
 def summarize(runs: Sequence[Run]) -> dict[str, float]:
-    """Median and worst of the worse direction's losses, of all runs and of those that the machine left alone."""
+    """Median and worst of the worse direction's losses, of all runs and of those that the machine left alone, if any."""
     lost = [run.worst for run in runs]
-    sound: list[float] = [run.worst for run in runs if not run.spoilt] or [math.nan]
+    sound = [run.worst for run in runs if not run.spoilt] or lost
     return {"runs": len(runs), "spoilt": sum(run.spoilt for run in runs), "median": median(sound), "worst": max(sound),
             "median_of_all": median(lost), "worst_of_all": max(lost),
             "pause_median_ms": median([run.pause * 1e3 for run in runs])}
