@@ -26,6 +26,7 @@ from .stories import wait_until
 AGENTS = "run/vmcluster/migrations"
 TICK_PORT = 7770
 TICK_TIMEOUT = 60.0  # seconds
+ECHO_PORT, ECHO_EVERY = 7, 0.01
 
 
 class Migration:
@@ -78,9 +79,10 @@ class Migration:
 def kill_controller_when(cluster: Cluster, vm: dict[str, Any], moment: Callable[[], bool], **extra: Any) -> None:
     """Run migrate_vm.yml for a VM, and SIGKILL it and its workers at a moment."""
     process = subprocess.Popen(
-        playbook_command("playbooks/migrate_vm.yml", "-e", json.dumps({"vms": [vm], **extra})), cwd=CHECKOUT,
-        env=playbook_environment(cluster.lab.name), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, text=True,
-        start_new_session=True)
+        playbook_command(
+            "playbooks/migrate_vm.yml", "-e", json.dumps({"vms": [vm], **extra}), inventory=cluster.inventory),
+        cwd=CHECKOUT, env=playbook_environment(cluster.lab.name), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        text=True, start_new_session=True)
     try:
         wait_until(moment, 120, "the moment has come", 0.01)
     finally:
@@ -160,3 +162,46 @@ class Ticks:
         wait_until(lambda: self.wrong or self.count > count + 2, TICK_TIMEOUT, "the guest sends over the connection")
         if self.wrong:
             raise LabError(f"the connection to the guest: {self.wrong}")
+
+
+class Echoes:
+    """Numbered datagrams from a host to a qemu guest, one every 10 ms, while `with` lasts: what came back, and when.
+
+    longest_gap: seconds between two that came back; lost: those that did not.
+    """
+
+    def __init__(self, lab: Lab, host: str, address: str) -> None:
+        with inside_netns(named_netns(lab.state.host_netns(host))):
+            self.link = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        self.link.settimeout(ECHO_EVERY)
+        self.address, self.ends, self.longest_gap = address, False, 0.0
+        self.sent, self.answered = 0, set[int]()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def lost(self) -> int:
+        return self.sent - len(self.answered)
+
+    def __enter__(self) -> Echoes:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.ends = True
+        self.thread.join(TICK_TIMEOUT)
+        self.link.close()
+
+    def _run(self) -> None:
+        last = following = time.monotonic()
+        while not self.ends or time.monotonic() - following < 1:  # what is on its way yet
+            if not self.ends and time.monotonic() >= following:
+                with contextlib.suppress(OSError):
+                    self.link.sendto(str(self.sent).encode(), (self.address, ECHO_PORT))
+                self.sent, following = self.sent + 1, following + ECHO_EVERY
+            try:
+                number = int(self.link.recv(64))
+            except (OSError, ValueError):
+                continue
+            now = time.monotonic()
+            last, self.longest_gap = now, max(self.longest_gap, now - last)
+            self.answered.add(number)

@@ -15,7 +15,7 @@ from ..plugin_utils.bridged_migrations import (
     describe_on_bridges,
     is_bridged,
     refuse_arrived,
-    refuse_drivers,
+    refuse_unreachable,
 )
 from ..plugin_utils.hostvars import read_answers, read_plain
 from ..plugin_utils.migrations import Migration, Refused, describe_migrations, lease_moves, plan_migrations
@@ -47,7 +47,8 @@ class ActionModule(ActionBase):
         found = read_answers(plan["hosts"], (task_vars or {})["hostvars"])
         try:
             migrations = plan_migrations(plan, asked, leases, found, abort=options["abort"])
-            refused_bridged = refuse_arrived(migrations, found) if options["abort"] else refuse_drivers(migrations)
+            abort = options["abort"]
+            refused_bridged = refuse_arrived(migrations, found) if abort else refuse_unreachable(plan, migrations)
             if refused_bridged:
                 raise Refused("\n".join(refused_bridged))
         except Refused as refused:
@@ -69,5 +70,5 @@ def _describe(
     # A key for each: the message by which a target tells its source that the guest has come.
     nodes = describe_migrations(plan, migrations, [secrets.token_hex(16) for _migration in migrations])
     if bridged:
-        describe_on_bridges(nodes, migrations)
+        describe_on_bridges(plan, nodes, migrations)
     return {"nodes": nodes, "registers": lease_moves(plan, nodes, leases)}

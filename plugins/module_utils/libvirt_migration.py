@@ -37,6 +37,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
     "uri": {"type": "str", "default": "qemu:///system"},
     "transport": {"type": "str", "choices": sorted(TRANSPORTS), "default": "ssh"},
     "parallel": {"type": "int", "default": 2},
+    "wait": {"type": "float"},
     "domains": {"type": "list", "elements": "dict", "required": True, "options": {
         "name": {"type": "str", "required": True},
         "nics": {"type": "list", "elements": "int", "default": [0]},
@@ -74,15 +75,17 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
             if params["state"] == "cancelled":
                 steps = plan_cancelling(wanted, found)
                 return _report(steps, [] if check_mode else _cancel(host, steps), [])
-            steps, mistakes = plan_moving(wanted, found, None if check_mode else read_under_way())
+            agents = None if check_mode or params["wait"] is not None else read_under_way()
+            steps, mistakes = plan_moving(wanted, found, agents)
             if mistakes:
                 listed = "\n".join(["nothing was changed; to be put right first:", *(f"- {each}" for each in mistakes)])
                 return {"failed": True, "changed": False, "msg": listed, "mistakes": mistakes}
             moving = [each for each in wanted if any(each.name in step.commands for step in steps)]
             if check_mode or not moving:
                 return _report(steps, [], [])
+            deadline = None if params["wait"] is None else time.monotonic() + params["wait"]
             with concurrent.futures.ThreadPoolExecutor(params["parallel"]) as pool:
-                moves = list(pool.map(lambda each: _Moving(host, each, params["transport"]).run(), moving))
+                moves = list(pool.map(lambda each: _Moving(host, each, params["transport"], deadline).run(), moving))
             return _report(steps, [move["failed"] for move in moves if "failed" in move], moves)
     except HostError as error:
         return {"failed": True, "changed": not check_mode, "msg": str(error)}
@@ -100,7 +103,7 @@ def plan_moving(
     """Return the steps that move domains, `NAME` each, and why some cannot. A domain that does not run here needs none:
     it has moved, or whoever waits for it on the target will tell.
 
-    under: migrations that agents are armed for, by interface; None where that is not known beforehand.
+    under: migrations that agents are armed for, by interface; None where there are none, or not yet.
     """
     steps, mistakes = [], []
     for each in wanted:
@@ -153,10 +156,13 @@ def _start_event_loop() -> None:
 
 
 class _Moving:
-    """One migration: begun, or joined where libvirt is at it already, and its events told to the agents."""
+    """One migration: begun, or joined where libvirt is at it already, and its events told to the agents.
 
-    def __init__(self, host: Any, move: Move, transport: str) -> None:
-        self.host, self.move, self.transport = host, move, transport
+    deadline: when it is taken back; None where agents have one.
+    """
+
+    def __init__(self, host: Any, move: Move, transport: str, deadline: Optional[float]) -> None:
+        self.host, self.move, self.transport, self.deadline = host, move, transport, deadline
         self.control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.pause_ms: Optional[int] = None
 
@@ -168,7 +174,7 @@ class _Moving:
             domain = self.host.lookupByName(name)
             seconds = self.seconds_left()
             if not seconds:
-                return {"name": name, "failed": f"{name} stays here: the agents' time is over, run migrate_vm again"}
+                return {"name": name, "failed": f"{name} stays here: the time for it is over, run migrate_vm again"}
             readers = ((libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self.hear),
                        (libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self.note))
             numbers = [self.host.domainEventRegisterAny(domain, event, reader, None) for event, reader in readers]
@@ -234,7 +240,9 @@ class _Moving:
         self.pause_ms = parameters.get("downtime")
 
     def seconds_left(self) -> float:
-        """How long the agents wait yet, but for a reserve."""
+        """How long this may take yet; as long as the agents wait, but for a reserve."""
+        if self.deadline is not None:
+            return max(0.0, self.deadline - time.monotonic())
         under = read_under_way()
         deadlines = [under[name].record["deadline"] for name in self.move.interfaces if name in under]
         return max(0.0, min(deadlines, default=0.0) - RESERVE - time.monotonic())

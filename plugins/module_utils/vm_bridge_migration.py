@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
@@ -16,9 +17,10 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import 
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_migration_plan import refuse
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import interface_name
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import GROUP
+from ansible_collections.vmcluster.network.plugins.module_utils.waiting import ask_until
 
 ARGUMENT_SPEC: Dict[str, Any] = {
-    "state": {"type": "str", "required": True, "choices": ["prepared", "arrived"]},
+    "state": {"type": "str", "required": True, "choices": ["prepared", "arrived", "aborted"]},
     "migrations": {"type": "list", "elements": "dict", "required": True, "options": {
         "name": {"type": "str", "required": True},
         "nic": {"type": "int", "default": 0},
@@ -64,7 +66,9 @@ def migrate_vms(params: Mapping[str, Any], check_mode: bool) -> Result:
     try:
         if params["state"] == "prepared":
             return _prepare(wanted)
-        return Result(_report(wanted)) if check_mode else _await(wanted, params["wait"])
+        if check_mode:
+            return Result(_report(wanted))
+        return {"arrived": _await, "aborted": _release}[params["state"]](wanted, params["wait"])
     except (iproute.ReadError, OSError) as error:
         return Result({"changed": False}, failed=str(error))
 
@@ -117,6 +121,15 @@ def wires_of(links: Mapping[str, Link], bridge: str) -> List[str]:
     return sorted(link.name for link in links.values() if link.master == bridge and link.group != str(GROUP))
 
 
+def _release(wanted: Sequence[Migration], seconds: float) -> Result:
+    """Refuse when guests stay on the interfaces of targets; what libvirt has ended goes in a moment."""
+    targets = [each for each in wanted if each.role == "target"]
+    there = ask_until(
+        lambda: [each for each in targets if _has_carrier(each.interface)], lambda left: not left, seconds)
+    refused = [refuse("HasMoved", f"{each.name} has a guest here: finish with migrate_vm, or end it") for each in there]
+    return Result(_report(wanted), failed="; ".join(refused))
+
+
 def _await(wanted: Sequence[Migration], seconds: float) -> Result:
     """Wait until guests have come, and announce each at once; until they have gone from a source."""
     deadline, asked = time.monotonic() + seconds, 0.0
@@ -125,7 +138,8 @@ def _await(wanted: Sequence[Migration], seconds: float) -> Result:
         happened = [each for each in missing if _has_happened(each)]
         missing = [each for each in missing if each not in happened]
         arrived += _announce(each for each in happened if each.role == "target")
-        if not missing or time.monotonic() >= deadline:
+        # A target whose interface has gone has no part any more: the migration is taken back.
+        if all(map(_is_taken_back, missing)) or time.monotonic() >= deadline:
             break
         if time.monotonic() - asked > ASK_EVERY:
             asked = time.monotonic()
@@ -143,9 +157,15 @@ def _has_happened(each: Migration) -> bool:
     return _is_learnt(each)
 
 
+def _is_taken_back(each: Migration) -> bool:
+    return each.role == "target" and not os.path.exists(f"/sys/class/net/{each.interface}")
+
+
 def _describe_missing(each: Migration) -> str:
     if each.role == "source":
         return f"a guest is still attached to {each.interface} here: end it, {each.name} runs on {each.other}"
+    if _is_taken_back(each):
+        return f"{each.name} does not come from {each.other}: there is no {each.interface} here"
     return f"{each.name} has not come from {each.other}: no frame from {each.mac} was seen on {each.interface}"
 
 

@@ -24,10 +24,13 @@ options:
   state:
     description:
       - V(prepared), the node can take part. It fails with all refusals, each by its name.
-      - V(arrived), the guests have moved. It is waited for up to O(wait) seconds.
+      - V(arrived), the guests have moved. It is waited for up to O(wait) seconds, on a target as long as it has the
+        interface.
+      - V(aborted), a target has no guest, so that its interface can go. Up to O(wait) seconds; refused for guests that
+        have moved.
     type: str
     required: true
-    choices: [prepared, arrived]
+    choices: [prepared, arrived, aborted]
   migrations:
     description: Interfaces of VMs that leave this node or come to it.
     type: list
@@ -69,7 +72,7 @@ options:
         type: int
         default: 1500
   wait:
-    description: Seconds to wait with O(state=arrived).
+    description: Seconds to wait with O(state=arrived) and O(state=aborted).
     type: float
     default: 15
 attributes:

@@ -9,13 +9,14 @@ module: libvirt_migration
 short_description: Live migration of libvirt's domains to another node
 version_added: 0.1.0
 description:
-  - Runs on the source, between what M(vmcluster.network.fabric_vm_migration) arms and what it waits for. Playbook
-    C(vmcluster.network.migrate_vm) does all of it.
+  - Runs on the source, between what M(vmcluster.network.fabric_vm_migration) arms and what it waits for, or while the
+    target waits with M(vmcluster.network.bridge_vm_migration). Playbook C(vmcluster.network.migrate_vm) does all of it.
   - Has libvirt move domains from daemon to daemon, and tells the agents on the node of the guest's STOP, by libvirt's
     event.
   - A domain is defined on the target as it was on the source, and no more on the source.
   - A domain that does not run here is left alone. One that libvirt moves already is waited for.
-  - What has not moved shortly before the agents' deadline is taken back. A guest that does not move runs on.
+  - What has not moved shortly before the agents' deadline, or within O(wait), is taken back. A guest that does not move
+    runs on.
   - Disks are not copied, both nodes must have them under the same path.
 options:
   state:
@@ -43,6 +44,11 @@ options:
     description: How many domains move at the same time.
     type: int
     default: 2
+  wait:
+    description:
+      - Seconds in which domains on bridges are to move; what has not is taken back. There are no agents then.
+      - Without it, agents are armed for all domains, and have a deadline.
+    type: float
   domains:
     description: Domains that leave this node.
     type: list
@@ -79,6 +85,7 @@ requirements:
   - libvirt and its Python binding (Debian's and EL's package C(python3-libvirt)), 6.0 or later
 seealso:
   - module: vmcluster.network.fabric_vm_migration
+  - module: vmcluster.network.bridge_vm_migration
   - module: vmcluster.network.libvirt_domain
 """
 
@@ -87,6 +94,14 @@ EXAMPLES = r"""
   vmcluster.network.libvirt_migration:
     domains:
       - name: web1
+        other: node2
+        address: 10.20.0.12
+
+- name: VM web2, on a bridge, moves to node2
+  vmcluster.network.libvirt_migration:
+    wait: 600
+    domains:
+      - name: web2
         other: node2
         address: 10.20.0.12
 """

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.vmcluster.network.plugins.plugin_utils.bridged_migrations import (
     describe_on_bridges,
     refuse_arrived,
-    refuse_drivers,
+    refuse_unreachable,
 )
 from ansible_collections.vmcluster.network.plugins.plugin_utils.migrations import (
     Refused,
@@ -28,6 +28,11 @@ PLAN = {
         },
     },
     "underlay": {node: {"ipv4": None, "ipv6": None} for node in ("node1", "node2", "node3")},
+    "hosts": {
+        "node2": {"switching": {"switching_interfaces": [
+            {"name": "eth0"}, {"name": "br0", "addresses": ["203.0.113.12/24", "2001:db8:1::12/64"]}]}},
+        "node3": {"switching": {"switching_interfaces": [{"name": "eth0"}, {"name": "br0", "link_local": False}]}},
+    },
 }
 
 
@@ -99,7 +104,7 @@ def test_only_what_has_not_arrived_is_taken_back():
 def test_each_node_has_its_part_on_its_bridge():
     migrations = plan(answers(node1=[RUNS]))
     nodes = describe_migrations(PLAN, migrations, ["secret"])
-    describe_on_bridges(nodes, migrations)
+    describe_on_bridges(PLAN, nodes, migrations)
     end = {"name": "web1", "nic": 0, "addresses": ["203.0.113.100"], "mtu": 1500, "bridge": "br0",
            "mac": "02:00:00:00:00:10"}
     assert nodes["node1"]["sources"] == nodes["node1"]["fresh_sources"] == [{**end, "role": "source", "other": "node2"}]
@@ -110,11 +115,37 @@ def test_each_node_has_its_part_on_its_bridge():
     assert (announced["bridge"], announced["announcement"]) == ("br0", "announced")
 
 
-def test_vms_that_a_driver_runs_do_not_move_between_bridges_yet():
-    (moved,) = plan(answers(node1=[RUNS]))
-    assert refuse_drivers([moved]) == []
-    (refused,) = refuse_drivers([replace(moved, driver="libvirt")])
-    assert refused.startswith("LiveMigrationRefused: NotBuilt: ")
+def described(driver, address=None, node="node2"):
+    known = {**PLAN, "underlay": {**PLAN["underlay"], node: {"ipv4": address, "ipv6": None}}}
+    migrations = [replace(each, driver=driver) for each in plan(answers(node1=[RUNS]), node=node)]
+    nodes = describe_migrations(known, migrations, ["secret"])
+    describe_on_bridges(known, nodes, migrations)
+    return nodes, refuse_unreachable(known, migrations)
+
+
+def test_libvirt_moves_its_guests_while_the_target_hears_of_their_first_frame():
+    nodes, refused = described("libvirt")
+    domain = {"name": "web1", "nics": [0], "other": "node2", "address": "203.0.113.12"}
+    assert (nodes["node1"]["domains"], nodes["node1"]["external"], refused) == ([domain], [], [])
+    assert nodes["node2"]["heard"] == nodes["node2"]["targets"] and nodes["node1"]["heard"] == []
+    assert [guest["name"] for guest in nodes["node2"]["guests"]] == ["web1"]
+    nodes, _refused = described("external")
+    assert (nodes["node1"]["domains"], len(nodes["node1"]["external"]), nodes["node2"]["heard"]) == ([], 1, [])
+
+
+def test_libvirt_reaches_a_node_by_its_underlay_address_before_others_and_one_without_any_is_refused():
+    nodes, refused = described("libvirt", "10.20.0.12")
+    assert (nodes["node1"]["domains"][0]["address"], refused) == ("10.20.0.12", [])
+    _nodes, (refused,) = described("libvirt", node="node3")
+    assert refused.startswith("LiveMigrationRefused: NoUnderlayAddress: node3 has no address")
+    assert described("external", node="node3")[1] == []
+
+
+def test_a_guest_that_libvirt_is_moving_is_on_both_nodes_and_is_taken_back_all_the_same():
+    under_way = answers(node1=[RUNS], node2=[ARRIVED])
+    (moving,) = plan(under_way, node=None, abort=True)
+    assert refuse_arrived([moving], under_way) != []
+    assert refuse_arrived([replace(moving, driver="libvirt")], under_way) == []
 
 
 def test_what_is_expected_on_a_bridge_is_not_purged():
