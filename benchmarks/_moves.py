@@ -145,7 +145,7 @@ class NaiveOrders:
 
 
 def summarize(runs: Sequence[Run]) -> dict[str, float]:
-    """Median and worst of the worse direction's losses, of all runs and of those that the machine left alone, if any."""
+    """Median and worst of the worse direction's losses, of all runs and of those that were not spoilt, if any."""
     lost = [run.worst for run in runs]
     sound = [run.worst for run in runs if not run.spoilt] or lost
     return {"runs": len(runs), "spoilt": sum(run.spoilt for run in runs), "median": median(sound), "worst": max(sound),

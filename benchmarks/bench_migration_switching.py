@@ -116,7 +116,8 @@ def report(runs: dict[str, list[Run]], silent: Sequence[Run], naive: Sequence[Ru
         if name.startswith("naive"):
             continue
         if name.startswith("a guest") and naive:
-            beside, other = f"naive: nobody tells, lost in {AFTER_SILENT:.0f} s", figures["naive: the same, nobody tells"]["median_of_all"]
+            beside = f"naive: nobody tells, lost in {AFTER_SILENT:.0f} s"
+            other = figures["naive: the same, nobody tells"]["median_of_all"]
         claimed.append(Figure(f"migration between bridges, {name}: lost", each["median"], "packets of 1 ms",
                               each["worst"], beside, other, f"{each['spoilt']} of {each['runs']}"))
     write_report("bench_migration_switching", {"figures": figures, "loads": loads.seen, "lost": {
