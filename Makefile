@@ -42,7 +42,8 @@ molecule: setup ## one scenario: make molecule SCENARIO=lab_ping
 bench: setup ## run the benchmarks; RESUME=1: those that an interrupted run has not done; ONLY=site,nodes: some
 	@$(BIN)/python benchmarks/run_all.py $(if $(RESUME),--resume) $(if $(ONLY),--only $(ONLY))
 
-docs: venv ## check the documentation of modules and roles, and build docs/_build/html
+docs: venv ## draw docs/pictures, check the documentation of modules and roles, and build docs/_build/html
+	@$(BIN)/python tools/draw_pictures.py
 	@$(BIN)/python tools/build_docs.py
 
 lock: venv ## write requirements-dev.txt from requirements-dev.in; UPGRADE=1: newest versions

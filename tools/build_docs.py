@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check the documentation of modules and roles, and build its HTML pages in docs/_build/html. Needs no network."""
+"""Check pictures and the documentation of modules and roles, and build its HTML pages in docs/_build/html.
+
+Needs no network.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,11 @@ def docs_environment() -> dict[str, str]:
     environment = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(COLLECTIONS))
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     return environment
+
+
+def pictures_command() -> list[str]:
+    """Return what finds pictures that are not drawn from their sources as they are."""
+    return [sys.executable, str(ROOT / "tools" / "draw_pictures.py"), "--check"]
 
 
 def lint_command() -> list[str]:
@@ -45,7 +53,7 @@ def main() -> int:
     pages = BUILD / "rst"
     pages.mkdir(parents=True, mode=0o755)
     pages.chmod(0o755)  # antsibull-docs refuses a folder that others may write to
-    for command in (lint_command(), *build_commands(pages)):
+    for command in (pictures_command(), lint_command(), *build_commands(pages)):
         code = subprocess.run(command, env=docs_environment(), stdin=subprocess.DEVNULL, check=False).returncode
         if code:
             print(f"failed: {' '.join(command)}", file=sys.stderr)
