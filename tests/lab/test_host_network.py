@@ -2,7 +2,8 @@
 """A change of the network that the controller's SSH comes by: it holds, or the old state comes back by itself.
 
 One host for each manager of a host's network; all four are changed at once. VMCLUSTER_LOCKOUTS says how often each
-mistake is made (1); VMCLUSTER_SWAP=1 gives every manager the other Debian release.
+mistake is made (1); VMCLUSTER_SWAP=1 gives every manager the other Debian release. benchmarks/bench_lockouts.py makes
+the mistakes ten times and takes the time.
 """
 
 from __future__ import annotations
@@ -11,38 +12,36 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 from vmlab import Lab
-from vmlab.playbooks import (
-    PlaybookRun,
-    kill_with_workers,
-    playbook_command,
-    playbook_environment,
-    read_recap,
-    run_playbook,
+from vmlab.own_networks import (
+    APPLIED,
+    CHANGE,
+    HOSTS,
+    INVENTORY,
+    OUTCOME,
+    PLAY,
+    STRANGER,
+    TOPOLOGY,
+    arguments,
+    in_parallel,
+    lab_command,
+    play_in_background,
+    read_configuration,
+    read_state,
+    ssh_command,
+    write_swapped,
 )
-from vmlab.state import CHECKOUT
+from vmlab.playbooks import PlaybookRun, kill_with_workers, read_recap, run_playbook
 from vmlab.stories import unique_lab_name, wait_until
 
 pytestmark = pytest.mark.lab
 
-TOPOLOGY = CHECKOUT / "lab" / "topologies" / "host_network.yml"
-HERE = Path(__file__).parent
-INVENTORY, PLAY = HERE / "host_network.yml", str(HERE / "host_network_play.yml")
-HOSTS = {"networkd": "10.20.0.11", "netplan": "10.20.0.12", "nm": "10.20.0.13", "ifupdown": "10.20.0.14"}
-STRANGER = "10.20.0.50"
 LOCKOUTS = int(os.environ.get("VMCLUSTER_LOCKOUTS", "1"))
 ROUNDS = range(LOCKOUTS)
-SWAPPED = {"bookworm": "trixie", "trixie": "bookworm"}
-CHANGE = "/var/lib/vmcluster/host-network/change.json"
-APPLIED = "/var/lib/vmcluster/host-network/applied.json"
-OUTCOME = "/var/lib/vmcluster/host-network/outcome.json"
-CONFIGURATION = "/etc/systemd/network /etc/netplan /etc/NetworkManager/system-connections /etc/network"
 TIMEOUT = 36  # seconds in which a change that cuts hosts off is taken back; the timer goes off 20 earlier
 TEST_TIMEOUT = 50  # the same where the hosts' own tests, which a busy machine slows down, are to find the mistake
 NOTICE = 5.0  # what this test may take to notice
@@ -50,44 +49,18 @@ NOTICE = 5.0  # what this test may take to notice
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    topology = TOPOLOGY
-    if os.environ.get("VMCLUSTER_SWAP"):
-        hosts = yaml.safe_load(TOPOLOGY.read_text())["hosts"]
-        swapped = {name: {"system": SWAPPED[host["system"]]} for name, host in hosts.items()}
-        topology = tmp_path_factory.mktemp("topology") / "swapped.yml"
-        topology.write_text(yaml.safe_dump({"extends": str(TOPOLOGY), "hosts": swapped}))
+    topology = write_swapped(tmp_path_factory.mktemp("topology")) if os.environ.get("VMCLUSTER_SWAP") else TOPOLOGY
     lab = Lab.up(topology, unique_lab_name("hostnet"))
     yield lab
     lab.down()
-
-
-def arguments(**variables: Any) -> tuple[str, ...]:
-    return ("-e", json.dumps(variables))
 
 
 def play(lab: Lab, *options: str, check: bool = True, **variables: Any) -> PlaybookRun:
     return run_playbook(lab.name, PLAY, *options, *arguments(**variables), inventory=[INVENTORY], check=check)
 
 
-def read_state(lab: Lab, host: str) -> dict[str, Any]:
-    """What the kernel has: addresses but link-local ones, masters, default routes."""
-    links = json.loads(lab.exec(host, ["ip", "-j", "addr"]).stdout)
-    routes = json.loads(lab.exec(host, ["ip", "-j", "route", "show", "default"]).stdout)
-    return {
-        "addresses": {(link["ifname"], each["local"], each["prefixlen"]) for link in links
-                      for each in link["addr_info"] if each["scope"] == "global"},
-        "masters": {link["ifname"]: link.get("master") for link in links},
-        "default": {(route["dev"], route.get("gateway")) for route in routes},
-    }
-
-
 def read_states(lab: Lab) -> dict[str, dict[str, Any]]:
     return {host: read_state(lab, host) for host in HOSTS}
-
-
-def read_configuration(lab: Lab, host: str) -> str:
-    script = f"for f in $(find {CONFIGURATION} -type f 2>/dev/null | sort); do stat -c '%n %a' $f; cat $f; done"
-    return lab.exec(host, ["sh", "-c", script]).stdout
 
 
 def there(lab: Lab, path: str) -> set[str]:
@@ -98,12 +71,6 @@ def wait_for_return(lab: Lab, before: dict[str, dict[str, Any]], seconds: float)
     """Wait until every host has its old state, and the controller reaches it; the seconds that took."""
     return wait_until(lambda: read_states(lab) == before and not there(lab, CHANGE), seconds,
                       f"the old state is back: {before}", 0.2)
-
-
-def ssh_command(lab: Lab, host: str, *command: str) -> list[str]:
-    proxy = f"ProxyCommand={CHECKOUT}/lab/lab --name {lab.name} ssh-proxy %h %p"
-    known = f"UserKnownHostsFile={lab.state.known_hosts}"
-    return ["ssh", "-i", str(lab.state.key), "-o", "BatchMode=yes", "-o", known, "-o", proxy, f"root@{host}", *command]
 
 
 def check_reachable(lab: Lab) -> None:
@@ -121,29 +88,14 @@ def check_failed_and_told(run: PlaybookRun, *words: str) -> None:
         assert word in run.output, run.output
 
 
-def play_in_background(lab: Lab, **variables: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        playbook_command(PLAY, *arguments(**variables), inventory=[INVENTORY]), cwd=CHECKOUT,
-        env=playbook_environment(lab.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True)
-
-
 def start_and_wait_until_applied(lab: Lab, **variables: Any) -> subprocess.Popen[str]:
     run = play_in_background(lab, **variables)
     wait_until(lambda: there(lab, APPLIED) == set(HOSTS), 30, "all hosts have carried the change out")
     return run
 
 
-def in_parallel(act: Callable[[str], list[str]]) -> None:
-    """Start a command for each host and wait until all have ended well."""
-    running = {host: subprocess.Popen(act(host), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for host in HOSTS}
-    for host, process in running.items():
-        output, _nothing = process.communicate(timeout=60)
-        assert process.returncode == 0, (host, output)
-
-
 def reboot_all(lab: Lab) -> None:
-    in_parallel(lambda host: [str(CHECKOUT / "lab" / "lab"), "--name", lab.name, "host", "reboot", host])
+    assert in_parallel(lambda host: lab_command(lab, "host", "reboot", host)) == {}
 
 
 @pytest.fixture(scope="module")
