@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import traceback
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_domain import (
     FoundDomain,
     Nic,
@@ -62,6 +63,16 @@ ARGUMENT_SPEC: Dict[str, Any] = {
 
 class HostError(Exception):
     """libvirt cannot be reached, or refuses."""
+
+
+def answer_module(module: AnsibleModule, work: Callable[[Mapping[str, Any], bool], Dict[str, Any]]) -> None:
+    """Have a module's work done, with its options and check mode, and tell what came of it."""
+    if LIBVIRT_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("libvirt"), exception=LIBVIRT_IMPORT_ERROR)
+    result = work(module.params, module.check_mode)
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:

@@ -200,18 +200,13 @@ mistakes:
   sample: ["web1: libvirt has a domain of this name that others made: set adopt, or rename one"]
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmcluster.network.plugins.module_utils import libvirt_host
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=libvirt_host.ARGUMENT_SPEC, supports_check_mode=True)
-    if libvirt_host.LIBVIRT_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("libvirt"), exception=libvirt_host.LIBVIRT_IMPORT_ERROR)
-    result = libvirt_host.run(module.params, module.check_mode)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    libvirt_host.answer_module(module, libvirt_host.run)
 
 
 if __name__ == "__main__":

@@ -138,18 +138,13 @@ mistakes:
   sample: ["web1: no agent waits for web1_net0 to leave: run migrate_vm, which arms it"]
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmcluster.network.plugins.module_utils import libvirt_host, libvirt_migration
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=libvirt_migration.ARGUMENT_SPEC, supports_check_mode=True)
-    if libvirt_host.LIBVIRT_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("libvirt"), exception=libvirt_host.LIBVIRT_IMPORT_ERROR)
-    result = libvirt_migration.run(module.params, module.check_mode)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    libvirt_host.answer_module(module, libvirt_migration.run)
 
 
 if __name__ == "__main__":

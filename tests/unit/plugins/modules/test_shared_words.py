@@ -35,3 +35,13 @@ def test_domains_and_containers_are_told_of_in_the_same_words() -> None:
         assert kept == {key: value for key, value in container[name].items() if key != "description"}, name
     assert domain["name"] == container["name"]
     assert domain["nics"]["suboptions"]["nic"] == container["nics"]["suboptions"]["nic"]
+
+
+def test_both_kinds_of_migration_are_told_of_in_the_same_words() -> None:
+    bridge = read("bridge_vm_migration", "DOCUMENTATION")["options"]["migrations"]
+    fabric = read("fabric_vm_migration", "DOCUMENTATION")["options"]["migrations"]
+    assert bridge["description"] == fabric["description"]
+    shared = bridge["suboptions"].keys() & fabric["suboptions"].keys()
+    assert shared == {"name", "nic", "role", "other", "addresses", "mtu"}
+    for name in shared - {"addresses"}:  # which an IP fabric needs and a bridge does not
+        assert bridge["suboptions"][name] == fabric["suboptions"][name], name
