@@ -58,8 +58,8 @@ options:
   sysctls:
     description:
       - Sysctls of every interface, over those that the module sets. The key is family and name, like C(ipv4.proxy_arp).
-      - The inventory of this collection knows none, so its playbooks ask for none; a VM that migrates or gets another name
-        has none of its own there. Call the module again for them.
+      - The inventory of this collection knows none, so its playbooks ask for none; a VM that migrates or is renamed
+        has none of its own then. Call the module again for them.
     type: dict
     default: {}
   routes:
