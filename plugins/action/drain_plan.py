@@ -10,15 +10,26 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.drains import Refused, batched, check_empty, plan_drain, plan_evacuation
+from ..plugin_utils import migrations
+from ..plugin_utils.bridged_migrations import refuse_unreachable
+from ..plugin_utils.drains import (
+    MIGRATE,
+    STOP,
+    WITHDRAW,
+    Refused,
+    batched,
+    check_empty,
+    plan_drain,
+    plan_evacuation,
+    stopped_guests,
+)
 from ..plugin_utils.hostvars import read_answers, read_plain
-from ..plugin_utils.migrations import lease_moves
 
 OPTIONS = {
     "plan": {"type": "dict", "required": True, "no_log": True},
     "node": {"type": "str", "required": True},
     "leases": {"type": "list", "elements": "dict", "required": True},
-    "state": {"type": "str", "choices": ["drained", "withdrawn", "evacuated", "removed"], "default": "drained"},
+    "state": {"type": "str", "choices": [MIGRATE, WITHDRAW, STOP, "evacuated", "removed"], "default": MIGRATE},
     "to": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "int", "default": 4},
     "vms": {"type": "raw"},
@@ -38,7 +49,7 @@ class ActionModule(ActionBase):
         found = read_answers(options["plan"]["hosts"], (task_vars or {})["hostvars"])
         try:
             return {**result, "changed": False, **_plan(options, found), "_ansible_no_log": True}
-        except Refused as refused:
+        except (Refused, migrations.Refused) as refused:
             return {**result, "failed": True, "msg": f"Nothing was changed: {refused}"}
 
 
@@ -47,13 +58,17 @@ def _plan(options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) ->
     leases = [lease for register in options["leases"] for lease in register["leases"]]
     if options["state"] == "removed":
         check_empty(plan, node, leases, found)
-    if options["state"] in ("drained", "withdrawn"):
-        withdraw = options["state"] == "withdrawn"
-        moves, staying = plan_drain(plan, node, leases, found, options["to"], withdraw=withdraw)
+    nothing: dict[str, Any] = {"moves": [], "rounds": [], "guests": {}, "vms": [], "registers": []}
+    if options["state"] in (MIGRATE, WITHDRAW, STOP):
+        moves, staying = plan_drain(plan, node, leases, found, options["to"], state=options["state"])
+        # What one of them refuses is told before any moves.
+        if refused := refuse_unreachable(plan, migrations.plan_migrations(plan, moves, leases, found)):
+            raise Refused("\n".join(refused))
         lines = [f"{move['name']}: to {move['node']}" for move in moves]
         rounds = list(batched(moves, options["parallel"]))
         summary = [*lines, *staying] or [f"{node} is empty"]
-        return {"moves": moves, "rounds": rounds, "vms": [], "registers": [], "summary": summary}
+        guests = stopped_guests(plan, node, found) if options["state"] == STOP else {}
+        return {**nothing, "moves": moves, "rounds": rounds, "guests": guests, "summary": summary}
     told = read_plain(options["vms"] or [], lambda value: value)
     dead = options["state"] == "evacuated"
     vms = plan_evacuation(plan, node, leases, found, options["to"], told) if dead else []
@@ -61,6 +76,6 @@ def _plan(options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) ->
     for vm in vms:
         homes.setdefault(vm["node"], {"vms": []})["vms"].append(vm)
     lines = [f"{vm['name']} (nic {vm['nic']}): to {vm['node']}" for vm in vms]
-    registers = lease_moves(plan, homes, leases)
+    registers = migrations.lease_moves(plan, homes, leases)
     asked = [vm["asked"] for vm in vms]
-    return {"moves": [], "rounds": [], "vms": asked, "registers": registers, "summary": lines or [f"{node} is empty"]}
+    return {**nothing, "vms": asked, "registers": registers, "summary": lines or [f"{node} is empty"]}

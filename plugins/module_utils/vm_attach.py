@@ -132,9 +132,10 @@ def _attach(wanted: Wanted, purge: bool, check_mode: bool) -> Result:
     if not check_mode:
         mistakes += check_bridges(found, wanted)
         mistakes += _check_frr(frr, plan.routes) if plan.routes else []
+    mistakes += check_service(frr.maintenance, found, wanted)
     if mistakes:
         return _refused(mistakes)
-    warnings = _warnings(found, boot, wanted) + _out_of_service(frr.maintenance, found, wanted)
+    warnings = _warnings(found, boot, wanted)
     failed = "" if check_mode else _apply(plan, found, wanted, purge)
     return Result(_report(plan, found, wanted, purge), warnings, failed)
 
@@ -211,13 +212,16 @@ def _refused(mistakes: Sequence[str]) -> Result:
     return Result({"changed": False, "mistakes": list(mistakes)}, failed=listed)
 
 
-def _out_of_service(maintenance: str, found: Found, wanted: Wanted) -> Tuple[str, ...]:
-    """Say that VMs come to a node that is being emptied."""
-    come = [vm.name for vm in wanted.present if vm.announcement == "announced" and vm.interface not in found.links]
+def check_service(maintenance: str, found: Found, wanted: Wanted) -> List[str]:
+    """Refuse VMs that come to a node out of service. One that it carries, maybe by another name, stays there."""
+    records = {name: parse_record(text) or {} for name, text in found.records.items()}
+    carried = {address for record in records.values() for address in record.get("addresses", ())}
+    come = {vm.name for vm in wanted.present if vm.announcement == "announced" and vm.interface not in records
+            and not carried.intersection(vm.addresses)}
     if not maintenance or not come:
-        return ()
-    names = ", ".join(sorted(set(come)))
-    return (f"this node is {maintenance} (drain_node), and comes to carry {names}: see undrain_node",)
+        return []
+    return [f"NodeDrained: this node is {maintenance} (drain_node), and would come to carry {', '.join(sorted(come))}: "
+            "name another node, or put this one into service (undrain_node)"]
 
 
 def _warnings(found: Found, boot: vm_boot.FoundBoot, wanted: Wanted) -> Tuple[str, ...]:

@@ -9,7 +9,7 @@ import time
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import vtysh
-from ansible_collections.vmcluster.network.plugins.module_utils.frr_maintenance import read_maintenance
+from ansible_collections.vmcluster.network.plugins.module_utils.frr_maintenance import read_maintenance, read_mark
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_static import StaticRoute
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_iface import Link, parse_route
@@ -39,8 +39,8 @@ def read_frr() -> FoundFrr:
     try:
         running = vtysh.read_running_config()
     except (vtysh.FrrMissing, vtysh.FrrNotRunning) as error:
-        return FoundFrr((), saved, str(error))
-    return FoundFrr(_static_lines(running), saved, maintenance=read_maintenance(running))
+        return FoundFrr((), saved, str(error), read_mark())
+    return FoundFrr(_static_lines(running), saved, maintenance=read_maintenance(running) or read_mark())
 
 
 def plan_saving(running: Iterable[str], saved: Iterable[str], told: bool = False) -> Tuple[Step, ...]:

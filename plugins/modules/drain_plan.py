@@ -34,11 +34,12 @@ options:
   state:
     description:
       - V(drained), VMs migrate; those whose guest does not run stay.
-      - V(withdrawn), all stay, and nothing is announced.
+      - V(withdrawn), all stay, and nothing is announced. For nodes of IP fabrics.
+      - V(stopped), all stay, and guests that drivers run are stopped.
       - V(evacuated), the node is dead, and the register alone says which VMs it had.
       - V(removed), nobody goes anywhere; it is refused when the node or the register has VMs of it.
     type: str
-    choices: [drained, withdrawn, evacuated, removed]
+    choices: [drained, withdrawn, stopped, evacuated, removed]
     default: drained
   to:
     description: The only nodes that VMs may go to. All of the cluster when empty.
@@ -81,6 +82,11 @@ rounds:
   type: list
   elements: list
   sample: []
+guests:
+  description: With O(state=stopped), those to stop, as filter P(vmcluster.network.vm_guests#filter) returns guests.
+  returned: success
+  type: dict
+  sample: {}
 vms:
   description: With O(state=evacuated), VMs as M(vmcluster.network.cluster_plan) takes them, each NIC with its new node.
   returned: success

@@ -11,7 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .cluster import IPFABRIC
+from .bridged_migrations import STANDBY
+from .cluster import IPFABRIC, ROUTING
+from .guests import container_nics
+from .read_guests import LIBVIRT
+
+MIGRATE, WITHDRAW, STOP = "drained", "withdrawn", "stopped"
+"""What becomes of the VMs of a node that goes out of service."""
 
 Entry = dict[str, Any]
 Answers = Mapping[str, Mapping[str, Any]]
@@ -34,24 +40,49 @@ def plan_drain(
     found: Answers,
     to: Sequence[str] = (),
     *,
-    withdraw: bool = False,
+    state: str = MIGRATE,
 ) -> tuple[list[Entry], list[str]]:
     """Return the moves that empty a node, `{cluster, name, node}`, and a line on each VM that stays.
 
     plan: of cluster_plan; leases: of all registers; to: the only nodes that VMs may go to. A VM whose guest does not
-    run is announced by nobody, so it stays, and so do all with withdraw. Raises Refused.
+    run is reached by nobody, so it stays; all do when they are withdrawn or stopped. Raises Refused.
     """
     cluster = _cluster_of(plan, node)
+    kind = plan["clusters"][cluster]["type"]
     if node not in found:
         raise refuse("NodeUnreachable", f"{node} does not answer: if it is dead, evacuate_node is for that")
-    if withdraw:
+    if state == WITHDRAW:
+        if kind != IPFABRIC:
+            raise refuse("NotAnnounced", f"{cluster} is of type {kind}, where nothing is announced that could be "
+                                         "withdrawn: drain: stop stops the guests")
         return [], [f"{name}: withdrawn" for name in _vms_at(found[node])]
-    goals = _goals(plan, cluster, node, leases := list(leases), found, to)
-    going, under_way = _going(node, found), _under_way(node, found)
+    if state == STOP:
+        return [], [*_stopping(node, found), *_describe_staying(node, found)]
+    going = _going(node, found, kind)
+    # Nobody has to go anywhere where nothing runs.
+    goals = _goals(plan, cluster, node, leases := list(leases), found, to) if going or to else {}
+    under_way = _under_way(node, found)
     moves = [
         {"cluster": cluster, "name": name, "node": under_way.get(name) or _fewest(goals)} for name in going
     ]
-    return moves, [f"{name}: {why}" for name, why in _staying(found[node]).items()]
+    return moves, _describe_staying(node, found)
+
+
+def stopped_guests(plan: Mapping[str, Any], node: str, found: Answers) -> dict[str, list[Entry]]:
+    """Return the guests of a node that drivers are to stop, as the filter vm_guests returns guests. They stay so when
+    the node reboots."""
+    gateway = plan["clusters"][_cluster_of(plan, node)]["gateway"]
+    cards: dict[str, list[Mapping[str, Any]]] = {}
+    for each in found[node]["interfaces"]:
+        cards.setdefault(each["vm"], []).append(each)
+    guests: dict[str, list[Entry]] = {"domains": [], "containers": [], "seeds": []}
+    for name in sorted(name for name in cards if any(each["carrier"] for each in cards[name])):
+        entry = {"name": name, "state": "stopped", "autostart": False, "adopt": True}
+        if cards[name][0]["driver"] == LIBVIRT:
+            guests["domains"].append(entry)
+        else:
+            guests["containers"].append({**entry, "nics": container_nics(cards[name], gateway)})
+    return guests
 
 
 def plan_evacuation(
@@ -103,8 +134,6 @@ def batched(moves: Sequence[Entry], size: int) -> list[list[Entry]]:
 def _cluster_of(plan: Mapping[str, Any], node: str) -> str:
     for name, cluster in plan["clusters"].items():
         if node in cluster["nodes"]:
-            if cluster["type"] != IPFABRIC:
-                raise refuse("NotBuilt", f"{node} is in {name}, of type {cluster['type']}: this is for IP fabrics")
             return str(name)
     raise refuse("UnknownNode", f"{node} is not a node of any cluster")
 
@@ -140,10 +169,11 @@ def _vms_at(answer: Mapping[str, Any]) -> list[str]:
     return sorted({each["vm"] for each in answer["interfaces"]})
 
 
-def _staying(answer: Mapping[str, Any]) -> dict[str, str]:
+def _staying(node: str, found: Answers) -> dict[str, str]:
     """Return why a VM need not move: none of its interfaces is announced and has a guest."""
+    answer = found[node]
     live = {each["vm"] for each in answer["interfaces"] if _is_live(each)}
-    moving = {each["vm"] for each in answer["migrations"]}
+    moving = {each["vm"] for each in _migrations(node, found)}
     return {
         each["vm"]: "its guest does not run" if each["announcement"] == "announced" else each["announcement"]
         for each in answer["interfaces"]
@@ -151,28 +181,62 @@ def _staying(answer: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _describe_staying(node: str, found: Answers) -> list[str]:
+    return [f"{name}: {why}" for name, why in _staying(node, found).items()]
+
+
+def _stopping(node: str, found: Answers) -> list[str]:
+    """Return a line on each VM that is stopped. Guests of others are theirs to stop."""
+    running = {each["vm"]: each.get("driver") for each in found[node]["interfaces"] if each["carrier"]}
+    if others := sorted(name for name, driver in running.items() if not driver):
+        raise refuse("External", f"{', '.join(others)}: run by others, who stop that first; then run this again")
+    return [f"{name}: stopped" for name in sorted(running)]
+
+
 def _is_live(interface: Mapping[str, Any]) -> bool:
     return interface["announcement"] == "announced" and bool(interface["carrier"])
 
 
-def _going(node: str, found: Answers) -> list[str]:
+def _going(node: str, found: Answers, kind: str) -> list[str]:
     """Return the VMs that are to move. Containers cannot do that live; what comes just now is not the node's yet."""
     answer = found[node]
-    if comes := sorted({each["vm"] for each in answer["migrations"] if each["role"] == "target"}):
+    if comes := sorted({each["vm"] for each in _migrations(node, found) if each["role"] == "target"}):
         raise refuse("MigrationUnderWay", f"{', '.join(comes)} migrates to {node}: finish that with migrate_vm first")
-    staying = _staying(answer)
+    staying = _staying(node, found)
     going = [name for name in _vms_at(answer) if name not in staying]
+    if going and kind == ROUTING:
+        raise refuse(
+            "RoutingCluster",
+            f"{', '.join(going)}: no VM leaves {node}, to which its addresses belong. Stop them, or drain: stop stops "
+            "those that drivers run")
     if fixed := sorted({each["vm"] for each in answer["interfaces"] if each["vm"] in going and each["kind"] == "veth"}):
         raise refuse(
             "Container",
             f"{', '.join(fixed)}: a container does not migrate live. Stop it, or detach it and attach it elsewhere; "
-            f"with drain: withdraw all VMs stay on {node}, withdrawn")
+            f"with drain: {'withdraw' if kind == IPFABRIC else 'stop'} all VMs stay on {node}")
     return going
+
+
+def _migrations(node: str, found: Answers) -> list[Mapping[str, Any]]:
+    """Return a node's migrations, `{vm, role, other}`: those of its agents, and on bridges, where there are none, those
+    that interfaces in standby tell of (docs/design.md, "Migration between bridges")."""
+    here = {(each["vm"], each["nic"]) for each in found[node]["interfaces"]}
+    waiting = [
+        (each, name)
+        for name, answer in found.items()
+        for each in answer.get("interfaces", ())
+        if each.get("bridge") and each["announcement"] == STANDBY and (each["vm"], each["nic"]) in here
+    ]
+    bridged = [
+        {"vm": each["vm"], "role": "target" if name == node else "source", "other": "" if name == node else name}
+        for each, name in waiting
+    ]
+    return [*found[node]["migrations"], *bridged]
 
 
 def _under_way(node: str, found: Answers) -> dict[str, str]:
     """Return where VMs go that an interrupted run has sent off already."""
-    return {each["vm"]: each["other"] for each in found[node]["migrations"] if each["role"] == "source"}
+    return {each["vm"]: each["other"] for each in _migrations(node, found) if each["role"] == "source"}
 
 
 def _leased(cluster: str, node: str, leases: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], list[str]]:

@@ -22,7 +22,7 @@ WITHOUT_BGP = ("switching", "routing")
 
 RESULTS = {
     "found_host": ("sessions", "interfaces", "migrations", "maintenance", "routes", "problems"),
-    "found_node": ("interfaces",),
+    "found_node": ("interfaces", "maintenance"),
     "found_network": ("actions",),
     "found_guests": ("guests",),
     "found_routes": ("routes",),

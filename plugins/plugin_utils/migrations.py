@@ -167,6 +167,9 @@ class _Where:
         if source not in self.found:
             where = source or "no node"
             raise Refused(refuse("SourceUnreachable", f"{self.name} is on {where}, which does not answer"))
+        if out := self.found[target].get("maintenance"):
+            text = f"{target} is {out}, so {self.name} would not stay there: undrain_node first, or name another node"
+            raise Refused(refuse("NodeDrained", text))
         return self.migration(source, target, True)
 
     def _refuse_others(self, source: str, target: str) -> None:

@@ -36,7 +36,8 @@ def guest_differences(
                 yield Difference(node.name, "could not tell what its hypervisors run", "see above; see that they run")
             continue
         guests = {(guest["driver"], guest["name"]): guest for guest in found["guests"]}
-        states = clusters[node.cluster].guests
+        # Of a node out of service, guests are stopped or gone, as drain_node was told.
+        states = {} if found.get("maintenance") else clusters[node.cluster].guests
         for (driver, name), interfaces in driven.items():
             yield from _compare_guest(node, guests.get((driver, name)), interfaces, states.get(name))
         for key, guest in guests.items():

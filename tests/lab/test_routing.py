@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from node_refusals import is_marked, refuse
 from vmlab import Lab, wiring
 from vmlab.cluster import Cluster
 from vmlab.hypervisors import ROOTFS, make_container_root
@@ -202,19 +203,58 @@ def write_inventory(path: Path, provider: str) -> Path:
     return path
 
 
+def with_container() -> dict[str, Any]:
+    """The cluster, with a container that is declared on node2."""
+    described = yaml.safe_load((CHECKOUT / "inventories" / "routing_rented" / "group_vars" / "all.yml").read_text())
+    container = {"name": "ct1", "node": "node2", "driver": "lxc", "guest": {"rootfs": ROOTFS}}
+    return {**described["cluster"], "vms": [*described["cluster"]["vms"], container]}
+
+
 def test_a_declared_container_runs_after_site_and_is_missed_when_it_does_not(
     lab: Lab, rented: Cluster, tmp_path: Path
 ) -> None:
     make_container_root(lab, "node2")
-    container = {"name": "ct1", "node": "node2", "driver": "lxc", "guest": {"rootfs": ROOTFS}}
-    described = yaml.safe_load((CHECKOUT / "inventories" / "routing_rented" / "group_vars" / "all.yml").read_text())
-    cluster = {**described["cluster"], "vms": [*described["cluster"]["vms"], container]}
+    cluster = with_container()
     rented.play("site.yml", extra={"cluster": cluster})
     rented.wait_for_answer("router", rented.records("node2")["ct1"]["addresses"])
     lab.exec("node2", ["lxc-stop", "-n", "ct1"])
     found = rented.verify(tmp_path / "report.json", extra={"cluster": cluster})
     assert [difference["what"] for difference in found["differences"]] == [
         "container ct1 does not run, and is declared running"], found["output"]
+
+
+def test_a_node_is_drained_by_stopping_what_drivers_run_and_no_address_leaves_it(
+    lab: Lab, rented: Cluster, tmp_path: Path
+) -> None:
+    refuse(rented, "drain_node.yml", "DrainRefused: RoutingCluster: shop1, single: no VM leaves node1", node="node1")
+    refuse(rented, "drain_node.yml", "DrainRefused: NotAnnounced: ", node="node1", drain="withdraw")
+    refuse(rented, "drain_node.yml", "DrainRefused: External: shop2: ", node="node2", drain="stop")
+    refuse(rented, "evacuate_node.yml", "EvacuationRefused: RoutingCluster: ", node="node1", confirm_dead="node1")
+    cluster = with_container()
+    lab.guest_del("shop2")
+    rented.attach({"name": "ct1", "node": "node2"}, extra={"cluster": cluster})
+    addresses = rented.records("node2")["ct1"]["addresses"]
+    rented.wait_for_answer("router", addresses)
+    rented.play("drain_node.yml", extra={"cluster": cluster, "node": "node2", "drain": "stop"})
+    lab.reboot("node2")
+    assert lab.exec("node2", ["lxc-info", "-n", "ct1", "-s", "-H"]).stdout.strip() == "STOPPED"
+    found = rented.verify(tmp_path / "report.json", extra={"cluster": cluster})
+    assert found["agrees"] and "nodes, drained" in found["output"], found["output"]
+    refuse(rented, "attach_vm.yml", "NodeDrained: ", vms=[{"name": "new2", "node": "node2", "pools": ["node2-4"]}])
+    rented.play("undrain_node.yml", extra={"cluster": cluster, "node": "node2"})
+    rented.wait_for_answer("router", addresses)
+    assert not is_marked(lab, "node2")
+
+
+def test_a_node_without_vms_is_removed_and_added_again(lab: Lab, rented: Cluster) -> None:
+    refuse(rented, "remove_node.yml", "DrainRefused: NotEmpty: node2 has ct1 ", node="node2")
+    rented.detach("ct1", "shop2")
+    rented.play("remove_node.yml", extra={"node": "node2", "known_hosts": "/dev/null"})
+    assert not lab.exec("node2", ["sh", "-c", "grep -rl vmcluster /etc/network"], check=False).stdout
+    assert rented.answers("router", "198.51.100.8"), "as its installer left it"
+    added = rented.play("add_node.yml", extra={"node": "node2"})
+    assert added.recap["node1"]["changed"] == 0 and added.recap["node2"]["changed"] > 0, added.output
+    assert rented.answers("router", "198.51.100.8")
 
 
 def test_guest_that_is_bridged_by_hand_is_seen_and_dropped_by_the_switch(

@@ -10,10 +10,12 @@ import ipaddress
 import json
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from node_refusals import is_marked, refuse
 from vmlab import Lab
 from vmlab.cluster import Cluster
 from vmlab.enter import command_prefix
@@ -23,6 +25,7 @@ from vmlab.stories import unique_lab_name, wait_until
 pytestmark = pytest.mark.lab
 
 HOSTS = Path(__file__).parent / "switching_hosts.yml"
+RATE, LOST = 250, 10  # packets a second, and how many of them a drain may cost
 OUTSIDE4, OUTSIDE6 = "192.0.2.1", "2001:db8:ffff::1"
 LISTENER = "import socket; s=socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 9999)); s.settimeout(3); s.recv(9)"
 KNOCK = "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'hello', ('{}', 9999))"
@@ -130,6 +133,66 @@ def test_vm_off_its_bridge_and_a_changed_network_are_told_of_and_put_right(lab: 
     public.play("site.yml", "--tags", "always,switching")
     wait_until(lambda: public.answers("router", "203.0.113.100"), 5, "web1 answers again")
     assert public.answers("node2", OUTSIDE4)
+
+
+def test_a_node_is_drained_over_bridges_and_nothing_comes_to_it_until_it_is_undrained(lab: Lab, tmp_path: Path) -> None:
+    public = cluster(lab, "public")
+    leases, records = public.leases("node1"), public.records("node1")
+    refuse(public, "drain_node.yml", "DrainRefused: Container: web2", node="node2")
+    predicted = public.play("drain_node.yml", "--check", "--diff", extra={"node": "node1"})
+    assert predicted.recap["node1"]["changed"] and "web1: to node2" in predicted.output, predicted.output
+    assert (public.leases("node1"), public.records("node1")) == (leases, records) and not is_marked(lab, "node1")
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(public.play, "drain_node.yml", extra={"node": "node1"})
+        wait_until(lambda: run.done() or "web1_net0" in links(lab, "node2"), 90, "web1's interface is on node2")
+        with lab.probe("router", "web1", rate=RATE) as probe:
+            lab.guest_move("web1", "node2")
+            assert "0 of 1 have moved from node1; now web1" in run.result().output
+    lost = {name: direction.lost for name, direction in probe.result().directions.items()}
+    assert max(lost.values()) <= LOST, lost
+    assert set(public.records("node1")) == set() and set(public.records("node2")) == {"web1", "web2"}
+    lab.reboot("node1")
+    leases = public.leases("node1")
+    refuse(public, "attach_vm.yml", "NodeDrained: ", vm="new1", node="node1")
+    refuse(public, "migrate_vm.yml", "LiveMigrationRefused: NodeDrained: ", vm="web1", node="node1")
+    assert public.leases("node1") == leases and public.records("node1") == {}
+    again = public.play("site.yml")
+    assert again.changed == 0 and "nodes, drained" in again.output, again.output
+    public.play("undrain_node.yml", extra={"node": "node1"})
+    assert not is_marked(lab, "node1") and public.verify(tmp_path / "report.json")["agrees"]
+
+
+def test_a_dead_nodes_vms_are_attached_elsewhere_on_the_operators_word_alone(lab: Lab, tmp_path: Path) -> None:
+    public = cluster(lab, "public")
+    refuse(public, "remove_node.yml", "DrainRefused: NotEmpty: node2 has web1 ", node="node2")
+    refuse(public, "evacuate_node.yml", "EvacuationRefused: NotConfirmed: ", node="node2")
+    refuse(public, "evacuate_node.yml", "EvacuationRefused: Answers: ", node="node2", confirm_dead="node2")
+    lab.host_kill("node2")
+    public.play("evacuate_node.yml", extra={"node": "node2", "confirm_dead": "node2"})
+    assert {holder for _owner, _pool, _address, holder in public.leases("node1")} == {"node1"}
+    for guest in ("web1", "web2"):
+        lab.guest_del(guest)
+    web1 = start_guest(lab, "node1", "web1", gateway4="203.0.113.1", gateway6="2001:db8:1::1")
+    public.wait_for_answer("router", web1)
+    lab.host_start("node2")
+    found = public.verify(tmp_path / "report.json")
+    assert {(each["host"], each["what"].split(",")[0]) for each in found["differences"]} >= {
+        ("node2", "carries VM web1")}, found["differences"]
+    public.play("undrain_node.yml", extra={"node": "node2"})
+    assert public.records("node2") == {}
+    public.wait_for_answer("router", web1)
+    report = public.verify(tmp_path / "report.json")
+    assert report["agrees"], report["differences"]
+
+
+def test_an_empty_node_is_removed_and_added_again(lab: Lab) -> None:
+    public = cluster(lab, "public")
+    public.play("remove_node.yml", extra={"node": "node2", "known_hosts": "/dev/null"})
+    found = links(lab, "node2")
+    assert "br0" not in found and "203.0.113.12" in addresses(found["eth0"])
+    added = public.play("add_node.yml", extra={"node": "node2"})
+    assert added.recap["node1"]["changed"] == 0, added.output
+    assert "203.0.113.12" in addresses(links(lab, "node2")["br0"])
 
 
 def test_detached_vms_leave_nothing_behind(lab: Lab) -> None:

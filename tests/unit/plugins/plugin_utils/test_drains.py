@@ -10,6 +10,7 @@ from ansible_collections.vmcluster.network.plugins.plugin_utils.drains import (
     check_empty,
     plan_drain,
     plan_evacuation,
+    stopped_guests,
 )
 
 
@@ -25,6 +26,7 @@ PLAN = {
     "clusters": {
         "alpha": cluster("ipfabric", "node1", "node2", "node3", vms=[DECLARED]),
         "gamma": cluster("switching", "node8", "node9"),
+        "rented": {**cluster("routing", "node4", "node5"), "gateway": {"ipv4": "10.255.255.1"}},
     },
 }
 
@@ -33,8 +35,13 @@ def lease(name, holder, pool="public4", cluster="alpha"):
     return {"owner": f"{cluster}/{name}", "pool": pool, "address": "203.0.113.10", "holder": holder}
 
 
-def interface(vm, announcement="announced", carrier=True, kind="tap", nic=0):
-    return {"vm": vm, "nic": nic, "announcement": announcement, "carrier": carrier, "kind": kind}
+def interface(vm, announcement="announced", carrier=True, kind="tap", nic=0, **more):
+    known = {"vm": vm, "nic": nic, "announcement": announcement, "carrier": carrier, "kind": kind}
+    return {**known, "addresses": ["203.0.113.10"], "driver": None, **more}
+
+
+def answer(*interfaces):
+    return {"interfaces": list(interfaces), "migrations": [], "maintenance": ""}
 
 
 def answers(*interfaces, migrations=(), **more):
@@ -43,8 +50,8 @@ def answers(*interfaces, migrations=(), **more):
     return {"node1": node1, "node2": empty, "node3": empty, **more}
 
 
-def drain(found, node="node1", leases=(), to=(), withdraw=False):
-    moves, staying = plan_drain(PLAN, node, leases, found, to, withdraw=withdraw)
+def drain(found, node="node1", leases=(), to=(), state="drained"):
+    moves, staying = plan_drain(PLAN, node, leases, found, to, state=state)
     return {move["name"]: move["node"] for move in moves}, staying
 
 
@@ -67,14 +74,48 @@ def test_a_vm_that_is_under_way_goes_where_it_was_sent():
 
 def test_with_withdraw_all_stay():
     found = answers(interface("web1"), interface("box1", kind="veth"))
-    assert drain(found, withdraw=True) == ({}, ["box1: withdrawn", "web1: withdrawn"])
+    assert drain(found, state="withdrawn") == ({}, ["box1: withdrawn", "web1: withdrawn"])
+
+
+def test_vms_on_bridges_move_and_one_whose_interface_waits_elsewhere_goes_there():
+    found = {"node8": answer(interface("web1", bridge="br0"), interface("web2", bridge="br0")), "node9": answer()}
+    assert drain(found, node="node8")[0] == {"web1": "node9", "web2": "node9"}
+    begun = answer(interface("web1", "standby", carrier=False, bridge="br0"))
+    ended = answer(interface("web1", bridge="br0", carrier=False))
+    assert drain({"node8": ended, "node9": begun}, node="node8")[0] == {"web1": "node9"}
+    coming = {"node8": answer(interface("web1", bridge="br0")), "node9": begun}
+    with pytest.raises(Refused, match="^DrainRefused: MigrationUnderWay: web1 migrates to node9"):
+        drain(coming, node="node9")
+
+
+def test_guests_that_drivers_run_are_stopped_and_stay_so_over_a_reboot():
+    found = {"node4": answer(interface("box1", kind="veth", driver="lxc"), interface("off", carrier=False),
+                             interface("web1", driver="libvirt"))}
+    assert drain(found, node="node4", state="stopped") == (
+        {}, ["box1: stopped", "web1: stopped", "off: its guest does not run"])
+    stopped = {"state": "stopped", "autostart": False, "adopt": True}
+    card = {"nic": 0, "addresses": ["203.0.113.10"], "gateway": {"ipv4": "10.255.255.1"}}
+    assert stopped_guests(PLAN, "node4", found) == {
+        "domains": [{"name": "web1", **stopped}], "seeds": [],
+        "containers": [{"name": "box1", **stopped, "nics": [card]}]}
+
+
+def test_a_routing_node_whose_guests_do_not_run_is_drained_and_nobody_moves():
+    assert drain({"node4": answer(interface("web1", carrier=False))}, node="node4") == (
+        {}, ["web1: its guest does not run"])
+
+
+@pytest.mark.parametrize(
+    ("name", "state"), [("RoutingCluster", "drained"), ("NotAnnounced", "withdrawn"), ("External", "stopped")])
+def test_what_a_routing_cluster_cannot_do_is_refused_by_name(name, state):
+    with pytest.raises(Refused, match=f"^DrainRefused: {name}: "):
+        drain({"node4": answer(interface("web1")), "node5": answer()}, node="node4", state=state)
 
 
 @pytest.mark.parametrize(
     ("name", "found", "node", "to"),
     [
         ("UnknownNode", answers(), "node7", []),
-        ("NotBuilt", answers(), "node8", []),
         ("NodeUnreachable", {"node2": answers()["node2"]}, "node1", []),
         ("UnknownTarget", answers(interface("web1")), "node1", ["node9"]),
         ("NoTarget", {"node1": answers(interface("web1"))["node1"]}, "node1", []),

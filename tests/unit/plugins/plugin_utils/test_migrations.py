@@ -167,6 +167,15 @@ def test_a_target_that_gave_no_answer_is_missing():
         plan(found)
 
 
+def test_no_migration_goes_to_a_node_out_of_service_and_one_that_has_begun_is_finished():
+    drained = {"maintenance": "drained"}
+    with pytest.raises(Refused, match="^LiveMigrationRefused: NodeDrained: node2 is drained"):
+        found = answers()
+        plan({**found, "node2": {**found["node2"], **drained}})
+    begun = answers(node2=([ARRIVED], [under_way("target", "node1", "announced")]))
+    assert ends(plan({**begun, "node2": {**begun["node2"], **drained}})) == [("node1", "node2", False)]
+
+
 def test_what_is_taken_back_is_found_without_naming_nodes():
     found = answers(node2=([STANDBY], [under_way("target", "node1", "armed")]))
     assert ends(plan(found, node=None, abort=True)) == [("node1", "node2", False)]
