@@ -99,7 +99,8 @@ def _check_source(links: Mapping[str, Link], each: Migration) -> List[str]:
     if link is None or not link.carrier:
         return [refuse("NotRunning", f"{each.name} has no running guest here: use detach_vm and attach_vm")]
     if link.kind != "tap":
-        return [refuse("Container", f"{each.name} is behind a {link.kind}: a container cannot be moved live")]
+        return [refuse("Container", f"{each.name} is a container behind {link.kind} {each.interface}, and only virtual "
+                                    "machines migrate live: stop it, attach it there")]
     return []
 
 
