@@ -10,7 +10,6 @@ it, for some minutes; how often BFD said meanwhile that a living host is dead. D
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
@@ -22,11 +21,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from _report import median, print_table, write_report
-from vmlab import Lab
+from _data_centre import RUN, FalseAlarms, bfd_peers, data_centre
+from _report import Figure, median, print_table, write_report
 from vmlab.cluster import Cluster, read_description
 from vmlab.drains import Hypervisors
-from vmlab.stories import unique_lab_name, wait_until
+from vmlab.stories import wait_until
 
 TOPOLOGY = Path(__file__).resolve().parents[1] / "tests" / "lab" / "node_death.yml"
 WITH_BFD = ("node1", "node2", "rr1", "rr2", "core")
@@ -36,25 +35,22 @@ CRASHES = {
     "all daemons killed": "systemctl kill --signal=KILL frr",
     "restarted by systemd": "systemctl restart frr",
 }
-RUN = 1800.0
+MULTIPLIER = 3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--deaths", type=int, default=5, help="power cuts for each BFD interval")
-    parser.add_argument("--intervals", default="300,200,100", help="BFD intervals in ms")
-    parser.add_argument("--minutes", type=float, default=10, help="minutes under load")
+    parser.add_argument("--intervals", default="250", help="BFD intervals in ms, such as 300,250,100")
+    parser.add_argument("--minutes", type=float, default=2, help="minutes beside busy processes (default 2)")
     parser.add_argument("--busy", type=int, default=2 * (os.cpu_count() or 1), help="busy processes beside it")
     parser.add_argument("--vms", type=int, default=50, help="VMs of the node that is drained")
     parser.add_argument("--parallel", type=int, default=10, help="VMs that move at the same time")
     parser.add_argument("--only", default="deaths,crashes,load,drain", help="some of it")
     options = parser.parse_args()
     chosen = options.only.split(",")
-    lab = Lab.up(TOPOLOGY, name=unique_lab_name("bnodes"))
     figures: dict[str, Any] = {}
-    try:
-        cluster = Cluster(lab)
-        cluster.play("site.yml", timeout=RUN)
+    with data_centre("bnodes", TOPOLOGY) as cluster:
         start_vms(cluster, "node2", ["web1"])
         if "crashes" in chosen:
             figures["crashes"] = measure_crashes(cluster)
@@ -65,10 +61,8 @@ def main() -> None:
             figures["load"] = measure_load(cluster, options.minutes, options.busy)
         if "drain" in chosen:
             figures["drain"] = measure_drain(cluster, options.vms, options.parallel)
-    finally:
-        lab.down()
     show(figures)
-    write_report("bench_nodes", figures)
+    write_report("bench_nodes", figures, claim(figures))
 
 
 def start_vms(cluster: Cluster, node: str, names: list[str]) -> None:
@@ -99,7 +93,7 @@ def measure_crashes(cluster: Cluster) -> dict[str, dict[str, Any]]:
 def measure_deaths(cluster: Cluster, interval: int, count: int) -> list[float]:
     """Seconds from each power cut of node2 until the core's kernel has no route to its VM."""
     described = read_description()["cluster"]
-    bgp = {**described["bgp"], "bfd": {"interval": interval, "multiplier": 3}}
+    bgp = {**described["bgp"], "bfd": {"interval": interval, "multiplier": MULTIPLIER}}
     cluster.play("site.yml", extra={"cluster": {**described, "bgp": bgp}}, timeout=RUN, check=False)
     address = next(address for owner, _pool, address, _node in cluster.leases() if owner == "alpha/web1")
     seconds = []
@@ -115,11 +109,6 @@ def measure_deaths(cluster: Cluster, interval: int, count: int) -> list[float]:
     return seconds
 
 
-def bfd_peers(cluster: Cluster, host: str, what: str = "") -> list[dict[str, Any]]:
-    told = json.loads(cluster.lab.exec(host, ["vtysh", "-c", f"show bfd peers {what} json"]).stdout or "[]")
-    return list(told)
-
-
 def bfd_up(cluster: Cluster) -> bool:
     peers = [peer for host in ("rr1", "rr2") for peer in bfd_peers(cluster, host) if peer["peer"].endswith("12")]
     return len(peers) == 4 and all(peer["status"] == "up" for peer in peers)
@@ -127,18 +116,15 @@ def bfd_up(cluster: Cluster) -> bool:
 
 def measure_load(cluster: Cluster, minutes: float, busy: int) -> dict[str, Any]:
     """How often BFD sessions of the living went down in some minutes beside busy processes."""
-    def downs() -> int:
-        return sum(peer.get("session-down", 0) for host in WITH_BFD for peer in bfd_peers(cluster, host, "counters"))
-
     wait_until(lambda: sessions_up(cluster, *WITH_BFD) and bfd_up(cluster), 120, "all is up")
-    before = downs()
+    alarms = FalseAlarms(cluster, *WITH_BFD)
     with busy_processes(busy):
         ends = time.monotonic() + minutes * 60
         highest = 0.0
         while time.monotonic() < ends:
             highest = max(highest, os.getloadavg()[0])
             time.sleep(min(10.0, max(0.0, ends - time.monotonic())))
-    return {"minutes": minutes, "busy": busy, "highest_load": highest, "false_alarms": downs() - before}
+    return {"minutes": minutes, "busy": busy, "highest_load": highest, "false_alarms": alarms.count() - alarms.before}
 
 
 @contextmanager
@@ -176,6 +162,26 @@ def measure_drain(cluster: Cluster, vms: int, parallel: int) -> dict[str, Any]:
     lost = [direction.lost for probe in probes for direction in probe.result().directions.values()]
     return {"vms": sum(hypervisors.moved.values()), "to": dict(hypervisors.moved), "at_once": hypervisors.most,
             "seconds": run.seconds, "lost_of_100_a_second": max(lost), "load": os.getloadavg()[0]}
+
+
+def claim(figures: dict[str, Any]) -> list[Figure]:
+    """What is claimed of each part that was measured."""
+    claimed = [
+        Figure(f"a node dies, BFD {MULTIPLIER} x {interval} ms: until the core has no route", median(seconds), "s",
+               max(seconds), "BFD's detection time", MULTIPLIER * interval / 1000)
+        for interval, seconds in figures.get("deaths", {}).items()]
+    claimed += [
+        Figure(f"FRR of the VM's node, {name}: lost", each["lost"], "packets of 1 ms",
+               spoilt="1 of 1" if each["spoilt"] else "") for name, each in figures.get("crashes", {}).items()]
+    if "load" in figures:
+        load = figures["load"]
+        claimed.append(Figure(f"living hosts taken for dead by BFD in {load['minutes']:g} min beside {load['busy']} "
+                              f"busy processes, load {load['highest_load']:.0f}", load["false_alarms"]))
+    if "drain" in figures:
+        drain = figures["drain"]
+        claimed.append(Figure(f"{drain['vms']} VMs drained in {drain['seconds']:.0f} s: lost by the worst of three",
+                              drain["lost_of_100_a_second"], "packets of 10 ms"))
+    return claimed
 
 
 def show(figures: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from _report import print_table, write_report
+from _report import Figure, print_table, write_report
 from vmlab import Lab
 from vmlab.playbooks import INVENTORY, PlaybookRun, run_playbook
 from vmlab.stories import unique_lab_name, wait_until
@@ -189,7 +189,25 @@ def main() -> None:
     print(f"({OTHERS})")
     write_report("bench_site", {
         "first": vars(first), "second": vars(second), "second_changed": changed, "install": vars(installed),
-        "install_on_one": vars(installed_on_one), "nothing": vars(nothing), "tasks": tasks, "neighbours": added})
+        "install_on_one": vars(installed_on_one), "nothing": vars(nothing), "tasks": tasks, "neighbours": added}, [
+        Figure("site.yml on four hosts, first run", first.wall, "s", beside="apt-get and tasks that do nothing",
+               other=installed.wall + nothing.wall),
+        Figure("site.yml on four hosts, second run", second.wall, "s", beside="as many tasks that do nothing",
+               other=nothing.wall),
+        *(claim_neighbour(each, installed_on_one) for each in added.values())])
+
+
+def neighbour_floor(added: Mapping[str, Any], installed: Timed) -> float:
+    """Seconds that a neighbour more takes at least."""
+    return float(added["nothing"]["wall"] + (installed.wall if added["before"] == "bare" else 0))
+
+
+def claim_neighbour(added: Mapping[str, Any], installed: Timed) -> Figure:
+    """What is claimed of a neighbour more."""
+    return Figure(
+        f"one neighbour more ({added['before']}): {added['lost']} of {added['sent']} packets lost, "
+        f"{added['sessions_reset']} sessions reset", added["wall"], "s", beside="its floor",
+        other=neighbour_floor(added, installed), spoilt="1 of 1" if added["probe_spoilt"] else "")
 
 
 def show_runs(first: Timed, second: Timed, changed: int, installed: Timed, nothing: Timed, tasks: int) -> None:
@@ -212,7 +230,7 @@ def show_neighbours(added: Mapping[str, Mapping[str, Any]], installed: Timed) ->
                 [[name, *(each[key] for key in columns)] for name, each in added.items()])
     print(f"apt-get install frr alone on one host: {installed.wall:.1f} s ({installed.cpu:.1f} s of processors)")
     for name, each in added.items():
-        floor = each["nothing"]["wall"] + (installed.wall if each["before"] == "bare" else 0)
+        floor = neighbour_floor(each, installed)
         print(f"{name}: {each['wall'] / floor:.2f} times {each['tasks']} tasks on both hosts that do nothing"
               f"{' and apt-get' if each['before'] == 'bare' else ''} ({floor:.1f} s)")
     if any(each["probe_spoilt"] for each in added.values()):

@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from _report import median, print_table, write_report
+from _report import Figure, median, print_table, write_report
 from vmlab import Lab
 from vmlab.module_calls import AS_JSON
 from vmlab.playbooks import playbook_command, playbook_environment
@@ -165,7 +165,16 @@ def main() -> None:
             f"{SYSTEMS[system]} ({system}): seconds to attach VMs, median of {options.runs}; an empty call takes "
             f"{figures[0]['empty_call_s']:.2f}, a loop {figures[0]['loop_s_per_vm']:.2f} per VM (measured on {LOOPED})",
             list(COLUMNS.values()), [[each[key] for key in COLUMNS] for each in figures])
-    write_report("bench_vm_iface", report)
+    write_report("bench_vm_iface", report, [
+        figure for system, own in report["systems"].items() for each in own for figure in claim(system, each)])
+
+
+def claim(system: str, figures: dict[str, float]) -> Iterator[Figure]:
+    """What is claimed of attaching so many VMs to a node of this system."""
+    what = f"attaching {figures['vms']} VMs, {SYSTEMS[system]}"
+    yield Figure(what, figures["call_s"], "s", beside="ip -batch and vtysh -f", other=figures["floor_s"])
+    yield Figure(what, figures["call_s"], "s", beside="a loop of one-VM calls",
+                 other=figures["loop_s_per_vm"] * figures["vms"])
 
 
 if __name__ == "__main__":
