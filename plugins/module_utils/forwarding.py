@@ -9,7 +9,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 
-SYSCTL_FILE = "/etc/sysctl.d/90-vmcluster-ipfabric.conf"
+SYSCTL_FILE = "/etc/sysctl.d/90-vmcluster-forwarding.conf"
+FORMER_FILE = "/etc/sysctl.d/90-vmcluster-ipfabric.conf"
+"""What SYSCTL_FILE was called before it was of routing nodes too. It would be read after that at boot."""
 # Thousands of VMs need as many entries in the neighbour tables (the kernel's defaults: 128, 512, 1024).
 NEIGHBOUR_LIMITS = {"gc_thresh1": 4096, "gc_thresh2": 16384, "gc_thresh3": 32768}
 PROXIES = {"proxy_arp": "ipv4", "proxy_ndp": "ipv6"}
@@ -17,7 +19,7 @@ PROXIES = {"proxy_arp": "ipv4", "proxy_ndp": "ipv6"}
 # Ports of a bridge that are a VM's or a container's end; one with the node's own interfaces alone is no hindrance.
 VM_PORTS = ("tun", "veth", "macvtap")
 HEADER = """\
-# Made by vmcluster.network (role ipfabric)
+# Made by vmcluster.network (module fabric_forwarding)
 # A node routes. With forwarding on, only accept_ra = 2 keeps an interface listening to router advertisements, so it
 # comes first.
 # rp_filter 2: packets may come in by the uplink from a source that another interface leads to.
@@ -75,11 +77,11 @@ def check_host(links: Mapping[str, Link], uplink: str, mtu: int) -> List[str]:
     return mistakes
 
 
-def plan_forwarding(found: Mapping[str, str], saved: Optional[str]) -> Tuple[Step, ...]:
+def plan_forwarding(found: Mapping[str, str], saved: Optional[str], former: Optional[str] = None) -> Tuple[Step, ...]:
     """Compare what the kernel does, and will do after a boot, with what a node needs; pure.
 
-    found: values of the sysctl_paths that this kernel has, in their order. saved: the text of SYSCTL_FILE; None when
-    there is none.
+    found: values of the sysctl_paths that this kernel has, in their order. saved, former: the texts of SYSCTL_FILE and
+    FORMER_FILE; None when there is none.
     """
     wanted = {path: _wanted_value(path, value) for path, value in found.items()}
     steps = []
@@ -87,6 +89,8 @@ def plan_forwarding(found: Mapping[str, str], saved: Optional[str]) -> Tuple[Ste
     if saved != text:
         why = "is missing" if saved is None else "differs"
         steps.append(Step(why, SYSCTL_FILE, tuple((saved or "").splitlines()), tuple(text.splitlines()), (text,)))
+    if former is not None:
+        steps.append(Step(f"is called {SYSCTL_FILE} now", FORMER_FILE, tuple(former.splitlines()), (), ("",)))
     differing = [path for path, value in wanted.items() if found[path] != value]
     if differing:
         steps.append(Step("does not route as a node does", "kernel",

@@ -11,8 +11,8 @@ version_added: 0.1.0
 description:
   - Looks at the host's interfaces first. A bridge with a VM's port, an uplink that is missing or takes no VM's packet,
     and no way to the reflectors are refused, all together, before anything is changed.
-  - Then the kernel forwards, now and after a boot (C(/etc/sysctl.d/90-vmcluster-ipfabric.conf)). An interface that has
-    its default route by router advertisement keeps it; O(uplink) keeps listening if it does.
+  - Then the kernel forwards, now and after a boot (C(/etc/sysctl.d/90-vmcluster-forwarding.conf)). An interface that
+    has its default route by router advertisement keeps it; O(uplink) keeps listening if it does.
 options:
   reflectors:
     description:
@@ -106,7 +106,8 @@ def run(options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
                 "msg": f"This host cannot be a node of the cluster, and nothing was changed:\n{listed}"}
     heard = forwarding.read_routers_heard(iproute.read_ip("-6", "route", "show", "table", "all", "proto", "ra"))
     paths = forwarding.sysctl_paths(uplink, heard, [name for name in forwarding.PROXIES if options[name]])
-    steps = forwarding.plan_forwarding(read_sysctls(paths), read_file(forwarding.SYSCTL_FILE))
+    steps = forwarding.plan_forwarding(
+        read_sysctls(paths), read_file(forwarding.SYSCTL_FILE), read_file(forwarding.FORMER_FILE))
     if not check_mode:
         apply_steps(steps)
     return {"changed": bool(steps), "uplink": uplink, "actions": reasons_of(steps), "diff": diff_of(steps)}
@@ -139,11 +140,13 @@ def read_file(path: str) -> Optional[str]:
 
 
 def apply_steps(steps: Iterable[Step]) -> None:
-    """Write the file, then the kernel's values in their order."""
+    """Write the file, remove the one of its former name, then set the kernel's values in their order."""
     for step in steps:
         for command in step.commands:
             if step.thing == forwarding.SYSCTL_FILE:
                 apply.write_file(step.thing, command)
+            elif step.thing == forwarding.FORMER_FILE:
+                apply.remove_file(step.thing)
             else:
                 apply.write_sysctl(*command.split(" "))
 

@@ -3,6 +3,7 @@
 """What a node needs of its kernel, and which hosts cannot be nodes."""
 
 from ansible_collections.vmcluster.network.plugins.module_utils.forwarding import (
+    FORMER_FILE,
     SYSCTL_FILE,
     Link,
     check_host,
@@ -38,6 +39,14 @@ def test_a_bare_host_forwards_now_and_after_a_boot():
 def test_the_second_time_there_is_nothing_to_do():
     steps = plan_forwarding(BARE, None)
     assert plan_forwarding(kernel_after(steps), saved_after(steps)) == ()
+
+
+def test_a_file_of_the_former_name_goes_when_the_new_one_is_there():
+    done = plan_forwarding(BARE, None)
+    steps = plan_forwarding(kernel_after(done), None, "net.ipv4.ip_forward = 1\n")
+    assert [step.thing for step in steps] == [SYSCTL_FILE, FORMER_FILE]
+    assert FORMER_FILE > SYSCTL_FILE, "it would have the last word at boot"
+    assert steps[1].after == ()
 
 
 def test_an_interface_that_listens_to_routers_listens_before_the_kernel_forwards():
