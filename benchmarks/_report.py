@@ -68,6 +68,8 @@ def shown(cell: object) -> str:
         return ""
     if not isinstance(cell, float):
         return str(cell)
+    if cell.is_integer():
+        return f"{cell:.0f}"
     if 0 < cell < 0.1:
         return f"{cell:.2g}"
     return f"{cell:.0f}" if cell >= 100 else f"{cell:.1f}" if cell >= 10 else f"{cell:.2f}"

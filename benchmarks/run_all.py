@@ -33,6 +33,9 @@ NAMES = tuple(path.stem.removeprefix("bench_") for path in sorted(HERE.glob("ben
 BEGUN = REPORTS / "bench.begun"  # when the run began that --resume goes on with
 TABLE = REPORTS / "bench.md"
 PAGE, HEADING = HERE / "README.md", "## Figures\n"
+ABOUT = """Written by `run_all.py --page` from the last run. Benchmarks make a load of 1 to 5 themselves; more of it is other work on
+the machine, which makes seconds longer and spoils moves.
+"""
 TIMEOUT = 2400.0  # seconds that one may take, on the slowest machine
 COLUMNS = ("what", "median", "worst", "beside it", "its figure", "ratio", "spoilt")
 
@@ -65,9 +68,9 @@ def run(names: Sequence[str]) -> bool:
 def read_claims(names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any], list[Figure]]]:
     """What the benchmarks have reported: name, machine, figures."""
     for name in names:
-        if report_of(name).exists():
-            told = json.loads(report_of(name).read_text())
-            yield name, told["machine"], [Figure(**each) for each in told.get("claimed", ())]
+        told = json.loads(report_of(name).read_text()) if report_of(name).exists() else {}
+        if told.get("claimed"):
+            yield name, told["machine"], [Figure(**each) for each in told["claimed"]]
 
 
 def cells(figure: Figure) -> list[object]:
@@ -84,7 +87,7 @@ def show(names: Sequence[str]) -> None:
         rows = [cells(figure) for figure in figures]
         print_table(f"bench_{name}", COLUMNS, rows)
         lines += [
-            f"\n`bench_{name}.py`, {machine.get('date', '')} UTC, {machine['cpus']} processors, "
+            f"\n`bench_{name}.py`, {machine['date']} UTC, {machine['cpus']} processors, "
             f"Linux {machine['kernel']}, load at its end {machine['load']:.1f}:\n",
             f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS),
             *(f"| {' | '.join(map(shown, row))} |" for row in rows)]
@@ -95,7 +98,7 @@ def show(names: Sequence[str]) -> None:
 def write_page() -> None:
     """Put the table at the end of benchmarks/README.md, in place of the one that is there."""
     told = PAGE.read_text().partition(HEADING)[0]
-    PAGE.write_text(f"{told}{HEADING}\n{TABLE.read_text()}")
+    PAGE.write_text(f"{told}{HEADING}{ABOUT}\n{TABLE.read_text()}")
 
 
 def main() -> int:

@@ -63,7 +63,7 @@ def test_a_benchmark_that_fails_stops_no_other_and_one_that_was_done_is_not_begu
     assert ran.read_text() == "wrong quick wrong "
     told = json.loads((tmp_path / "reports" / "bench_quick.json").read_text())
     assert told["claimed"][0]["figure"] == 0.5 and told["machine"]["cpus"]
-    assert "| it works | 0.50 s |  | a floor | 2.00 | 0.25 |  |" in (tmp_path / "reports" / "bench.md").read_text()
+    assert "| it works | 0.50 s |  | a floor | 2 | 0.25 |  |" in (tmp_path / "reports" / "bench.md").read_text()
     assert run_all() == 0
     assert ran.read_text() == "wrong quick wrong wrong quick "
 
