@@ -33,8 +33,8 @@ NAMES = tuple(path.stem.removeprefix("bench_") for path in sorted(HERE.glob("ben
 BEGUN = REPORTS / "bench.begun"  # when the run began that --resume goes on with
 TABLE = REPORTS / "bench.md"
 PAGE, HEADING = HERE / "README.md", "## Figures\n"
-ABOUT = """Written by `run_all.py --page` from the last run. Benchmarks make a load of 1 to 5 themselves; more of it is other work on
-the machine, which makes seconds longer and spoils moves.
+ABOUT = """Written by `run_all.py --page` from the last run. Benchmarks make a load of 1 to 5 themselves; more of it is
+other work on the machine, which makes seconds longer and spoils moves.
 """
 TIMEOUT = 2400.0  # seconds that one may take, on the slowest machine
 COLUMNS = ("what", "median", "worst", "beside it", "its figure", "ratio", "spoilt")
