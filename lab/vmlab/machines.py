@@ -2,14 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Machines with Debian's kernel, for what the kernel that the lab's hosts share may lack (802.1Q, bonding).
 
-qemu emulates a processor, on which a whole boot and Ansible's Python take minutes: so a machine runs a root of the
-lab's hosts without systemd. A shell script is its first process, and runs what a network manager would (`ifup`).
+qemu emulates a processor. On it a root of the lab's hosts boots with systemd, ifupdown and SSH, for Ansible, and has a
+shell at its second serial port, for questions that ask no network. What it writes to its disk is there after a reboot.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import json
+import os
 import shlex
 import socket
 import stat
@@ -27,35 +29,38 @@ from .qemu import MACHINE, Qmp
 from .roots import REPOSITORY, Report, base_root, cache_folder, provide_folder, provide_roots, recipe_hash, run_builder
 
 PACKAGES = ("linux-image-cloud-amd64", "ifupdown")
-MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "overlay")
-MEMORY = 384  # MiB
+MODULES = ("virtio_pci", "virtio_blk", "virtio_net")
+MEMORY = 512  # MiB
 NICENESS = -10  # as a guest's qemu has it
 BOOT_TIMEOUT = 300.0  # seconds; 15 on an idle machine
 READY = "vmlab: ready"
 
-# First process of the initramfs: the disk read-only, over it in memory what changes and the machine's own files.
+# First process of the initramfs: the machine's own files are put on its disk when it boots for the first time.
 INIT = """#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 while read -r module; do insmod "/modules/$module.ko"; done </modules/order
-mkdir /lower /upper /new
-mount -t ext4 -o ro /dev/vda /lower
-mount -t tmpfs upper /upper
-mkdir /upper/disk /upper/work
-mount -t overlay root -o lowerdir=/lower,upperdir=/upper/disk,workdir=/upper/work /new
-cp -a /host/. /new/
+mkdir /new
+mount -t ext4 /dev/vda /new
+[ -e /new/lab-orders ] || cp -a /host/. /new/
 for folder in proc sys dev; do mount --move /$folder /new/$folder; done
-exec switch_root /new /bin/sh /lab-init
+exec switch_root /new /sbin/init
 """
-# What the first process does when its script has ended: orders, a line each, by the second serial port.
-ORDERS = f"""
-stty -F /dev/ttyS1 -echo
+# The shell at the second serial port: a line is an order.
+ORDERS = f"""#!/bin/sh
+exec </dev/ttyS1
+stty -echo
 echo {shlex.quote(READY)} >/dev/console
 while read -r number order; do
     eval "$order" >/dev/console 2>&1
     echo "vmlab: order $number is done" >/dev/console
-done </dev/ttyS1
+done
+"""
+ORDERS_UNIT = """[Unit]
+After=ssh.service networking.service
+[Service]
+ExecStart=/lab-orders
 """
 BUILD = """
 set -eu
@@ -73,7 +78,7 @@ mount --bind {folder} {folder}/root/mnt
 mount -t proc proc {folder}/root/proc
 mount --rbind /dev {folder}/root/dev
 echo {niceness} >/proc/self/autogroup || true
-exec nice -n {niceness} chroot {folder}/root {argv}
+exec nice -n {niceness} chroot {folder}/root env TMPDIR=/mnt {argv}
 """
 
 
@@ -106,15 +111,19 @@ def write_text(text: str) -> Entry:
 
 
 class Machine:
-    """A machine whose NICs (eth0, eth1) are plugged into one switch, in a network namespace of its own.
+    """A machine whose first NICs (eth0, eth1) are plugged into one switch, in a network namespace of its own.
 
+    Of the further ones, two for each of `cables`, each of the first half is joined to its like of the second half.
     `wire` is an interface in that namespace that sees all that the switch floods. Use it with `with`.
     """
 
-    def __init__(self, name: str, folder: Path, files: Mapping[str, str], script: str, nics: int = 2) -> None:
-        self.netns, self.folder, self.nics = f"vmlab.{name}", folder, nics
-        self.files = {**files, "lab-init": f"{script}\n{ORDERS}"}
+    def __init__(self, name: str, folder: Path, files: Mapping[str, str], nics: int = 2, cables: int = 0) -> None:
+        self.name, self.netns, self.folder = name, f"vmlab.{name}", folder
+        self.nics, self.cables = nics, cables
+        self.files = {**files, "lab-orders": ORDERS, "etc/systemd/system/lab-orders.service": ORDERS_UNIT,
+                      "etc/hostname": f"{name}\n", "etc/machine-id": f"{os.urandom(16).hex()}\n"}
         self.orders = 0
+        self.boots = 0
         self.qemu: subprocess.Popen[bytes] | None = None
 
     @property
@@ -152,10 +161,11 @@ class Machine:
 
     def start(self, image: Path) -> None:
         """Start qemu, with the machine's own files behind the initramfs."""
+        (self.folder / "root").mkdir(parents=True)
         entries = {f"host/{path.lstrip('/')}": write_text(text) for path, text in self.files.items()}
+        entries |= {f"host/{path}": entry for path, entry in self.make_keys().items()}
         base = (image / "initramfs").read_bytes()
         archive = base + b"\0" * (-len(base) % 4) + b"".join(write_archive(entries))
-        (self.folder / "root").mkdir(parents=True)
         (self.folder / "initramfs").write_bytes(archive)
         roots = ":".join(map(str, guest_image.provide_qemu_root(lambda _what: None)))
         script = RUN.format(
@@ -165,37 +175,79 @@ class Machine:
         with open(self.folder / "log", "wb") as log:
             self.qemu = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
+    def make_keys(self) -> dict[str, Entry]:
+        """Make the key that opens the machine, and its own; what it has of them."""
+        for name in ("key", "host"):
+            run_command(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self.folder / name])
+        (self.folder / "known_hosts").write_text(f"* {(self.folder / 'host.pub').read_text()}")
+        return {"etc/ssh/ssh_host_ed25519_key": read_entry(self.folder / "host", 0o600),
+                "root/.ssh/authorized_keys": read_entry(self.folder / "key.pub", 0o600)}
+
+    def write_inventory(self, host: str) -> Path:
+        """How Ansible reaches the machine from its switch's namespace, for an inventory that has its address."""
+        files = f"-o StrictHostKeyChecking=yes -o BatchMode=yes -o UserKnownHostsFile={self.folder}/known_hosts"
+        told = {"ansible_connection": "ssh", "ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3",
+                "ansible_ssh_private_key_file": str(self.folder / "key"), "ansible_ssh_common_args": files,
+                # Compression costs an emulated processor more than the wire.
+                "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s",
+                "ansible_control_path_dir": str(self.folder / "ssh")}
+        path = self.folder / "hosts.json"
+        path.write_text(json.dumps({"all": {"hosts": {host: told}}}))
+        return path
+
     def qemu_argv(self) -> list[str]:
         """The command line of qemu, in its root."""
         argv = ["qemu-system-x86_64", "-M", f"{MACHINE},accel=tcg", "-m", str(MEMORY), "-nodefaults"]
-        argv += ["-display", "none", "-no-reboot", "-kernel", "/srv/vmlinuz", "-initrd", "/mnt/initramfs"]
-        argv += ["-append", "console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0"]
+        argv += ["-display", "none", "-kernel", "/srv/vmlinuz", "-initrd", "/mnt/initramfs"]
+        argv += ["-append", "console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0 systemd.show_status=0"
+                 " systemd.wants=lab-orders.service"]
         argv += ["-serial", "file:/mnt/console", "-serial", "unix:/mnt/orders,server=on,wait=off"]
         argv += ["-qmp", "unix:/mnt/qmp,server=on,wait=off"]
-        argv += ["-drive", "file=/srv/disk,format=raw,if=virtio,readonly=on"]
+        argv += ["-drive", "file=/srv/disk,format=raw,if=virtio,snapshot=on"]
         for number in range(self.nics):
-            argv += ["-netdev", f"tap,id=nic{number},ifname=nic{number},script=no,downscript=no"]
-            mac = f"02:00:00:00:01:{number:02x}"
-            argv += ["-device", f"virtio-net-pci,id=card{number},netdev=nic{number},mac={mac},romfile="]
+            # Whoever reads the wire is to find checksums there.
+            argv += ["-netdev", f"tap,id=nic{number},ifname=nic{number},script=no,downscript=no,vnet_hdr=off"]
+        for number in range(2 * self.cables):
+            argv += ["-netdev", f"hubport,id=nic{self.nics + number},hubid={number % self.cables}"]
+        for number in range(self.nics + 2 * self.cables):
+            card = f"id=card{number},netdev=nic{number},mac=02:00:00:00:01:{number:02x},romfile="
+            argv += ["-device", f"virtio-net-pci,{card},speed=1000,duplex=full"]  # which 802.3ad asks for
         return argv
 
     def wait_until_ready(self) -> None:
-        """Wait until the machine's script has ended."""
-        self.wait_for(READY)
+        """Wait until the machine has booted."""
+        self.boots += 1
+        self.wait_for(READY, self.boots)
+
+    def reboot(self) -> None:
+        """Have the machine boot anew, in good order."""
+        with self.send_order("systemctl reboot"):
+            self.wait_until_ready()
 
     def order(self, command: str) -> str:
         """Have a shell command run, and return what the console showed meanwhile."""
-        before, self.orders = len(self.console), self.orders + 1
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-            link.connect(str(self.folder / "orders"))
-            link.sendall(f"{self.orders} {command}\n".encode())
+        before = len(self.console)
+        with self.send_order(command):
             self.wait_for(f"vmlab: order {self.orders} is done")
         return self.console[before:]
 
-    def wait_for(self, said: str) -> None:
-        """Wait until the console shows a text; a LabError with the end of it if that takes too long."""
+    def ask(self, command: str) -> str:
+        """Have a shell command run, and return what it said, alone."""
+        return read_section(self.order(f"echo BEGIN answer; {command}; echo END answer"), "answer")
+
+    @contextlib.contextmanager
+    def send_order(self, command: str) -> Iterator[None]:
+        """Have a shell command run; what the machine has not read yet at the end of the block is lost."""
+        self.orders += 1
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.connect(str(self.folder / "orders"))
+            link.sendall(f"{self.orders} {command}\n".encode())
+            yield
+
+    def wait_for(self, said: str, times: int = 1) -> None:
+        """Wait until the console shows a text so often; a LabError with the end of it if that takes too long."""
         deadline = time.monotonic() + BOOT_TIMEOUT
-        while said not in self.console:
+        while self.console.count(said) < times:
             assert self.qemu is not None
             if self.qemu.poll() is not None or time.monotonic() > deadline:
                 log = (self.folder / "log").read_text(errors="replace")
@@ -203,9 +255,11 @@ class Machine:
             time.sleep(0.1)
 
     def pull_cable(self, number: int, out: bool = True) -> None:
-        """Take the cable out of a NIC, or put it back."""
+        """Take the cable out of a NIC, or put it back; of a cable that joins two, out of both."""
+        ends = (number,) if number < self.nics else (number, number + self.cables)
         with Qmp(self.folder / "qmp") as qmp:
-            qmp.execute("set_link", name=f"card{number}", up=not out)
+            for end in ends:
+                qmp.execute("set_link", name=f"card{end}", up=not out)
 
     def end(self) -> None:
         """End the machine and its network; nothing stays."""
@@ -224,8 +278,3 @@ def read_section(console: str, name: str) -> str:
         raise LabError(f"the machine printed no {name}:\n{head[-3000:]}")
     return body
 
-
-def list_sections(**commands: str) -> Iterator[str]:
-    """Yield lines of a script that print what commands say, to be read by read_section."""
-    for name, command in commands.items():
-        yield f"{{ echo BEGIN {name}; {command}; echo END {name}; }} >/dev/console"
