@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the benchmarks one after the other, and close with one table of what is claimed, beside its floors.
+"""Run the benchmarks, and close with one table of what is claimed, beside its floors.
 
     .venv/bin/python benchmarks/run_all.py                    all of them (make bench)
     .venv/bin/python benchmarks/run_all.py --resume           those that an interrupted run has not done
     .venv/bin/python benchmarks/run_all.py --only announce    some
     .venv/bin/python benchmarks/run_all.py --page             no run: the table of the last into benchmarks/README.md
 
+They run one after the other; only one that waits for timers of a minute runs beside some that a load does not mislead.
 What a benchmark prints is in reports/bench_<name>.log and shown when it ends; its figures are in
 reports/bench_<name>.json, the table in reports/bench.md. One that fails stops no other, but makes the exit code 1.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +32,8 @@ from steps import Step
 
 HERE = Path(__file__).resolve().parent
 NAMES = tuple(path.stem.removeprefix("bench_") for path in sorted(HERE.glob("bench_*.py")))
+PATIENT = ("lockouts",)  # waits for timers most of the time, so these may run beside it:
+BESIDE = ("nodes", "vm_iface", "ip_pool")  # asks what a load does; tells ratios to floors of the same minute
 BEGUN = REPORTS / "bench.begun"  # when the run began that --resume goes on with
 TABLE = REPORTS / "bench.md"
 PAGE, HEADING = HERE / "README.md", "## Figures\n"
@@ -53,15 +57,25 @@ def is_done(name: str) -> bool:
 def run(names: Sequence[str]) -> bool:
     """Run some benchmarks; whether all have ended well."""
     runner = Runner()
-    with ends_on_signals(runner):
-        for at, name in enumerate(names, 1):
-            step = Step(f"bench_{name}", "lab", "alone", (sys.executable, str(HERE / f"bench_{name}.py")),
-                        timeout=TIMEOUT)
-            report_of(name).unlink(missing_ok=True)
-            runner.say(f"-- {at} of {len(names)}")
-            runner.run_lane([step])
-            if (result := runner.results.get(step.name)) and result.ok:
-                runner.say(read_tail(runner.log_of(step), step.name))
+    steps = {name: Step(f"bench_{name}", "lab", "alone", (sys.executable, str(HERE / f"bench_{name}.py")),
+                        timeout=TIMEOUT) for name in names}
+    for name in names:
+        report_of(name).unlink(missing_ok=True)
+    lanes = [[steps[name] for name in lane if name in steps] for lane in (PATIENT, BESIDE)]
+    threads = [threading.Thread(target=runner.run_lane, args=(lane,)) for lane in lanes]
+    try:
+        with ends_on_signals(runner):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            runner.run_lane(step for name, step in steps.items() if name not in (*PATIENT, *BESIDE))
+    finally:
+        for thread in threads:
+            thread.join()
+    for result in runner.results.values():
+        if result.ok:  # what others have said was shown when they failed
+            runner.say(read_tail(REPORTS / f"{result.name}.log", result.name))
     return len(runner.results) == len(names) and all(result.ok for result in runner.results.values())
 
 
