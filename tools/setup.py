@@ -130,7 +130,9 @@ def make_venv() -> None:
         only_uv = CACHE / "uv.txt"
         only_uv.write_text(read_pin("uv"), encoding="utf-8")
         run([str(python), "-m", "pip", "install", "-qq", "--requirement", str(only_uv)])
-    run([str(uv), "pip", "sync", "--quiet", "--python", str(python), str(LOCK)], uv_environment(python))
+    # Compiled at once: where PYTHONDONTWRITEBYTECODE is set, every run of Ansible would compile what it imports.
+    run([str(uv), "pip", "sync", "--quiet", "--compile-bytecode", "--python", str(python), str(LOCK)],
+        uv_environment(python))
     draft = STAMP.with_suffix(".draft")
     draft.write_text(wanted + "\n", encoding="utf-8")
     draft.replace(STAMP)

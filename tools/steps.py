@@ -75,7 +75,8 @@ def test_steps() -> Iterator[Step]:
     """Yield what runs the code on this machine, without a lab."""
     yield pytest_step("unit", "test", "here", *UNIT_TESTS, "-m", "not alone")
     yield pytest_step("unit-alone", "test", "alone", *UNIT_TESTS, "-m", "alone", may_be_empty=True)
-    yield pytest_step("junos", "test", "here", "tests/junos")
+    # Its tests wait for answers most of the time, each for those of a simulator of its own.
+    yield pytest_step("junos", "test", "here", "tests/junos", "-n", "4")
     yield pytest_step("junos-simulator", "test", "here", "tests/junos_simulator", "-m", "not lab")
     for command, options in (("sanity", ("--junit",)), ("units", ())):
         yield Step(f"ansible-test-{command}", "test", "here", script("run_ansible_test.py", command, *options),

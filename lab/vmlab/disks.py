@@ -13,7 +13,8 @@ from pathlib import Path
 from . import junos
 from .commands import run_command
 from .errors import LabError
-from .state import CHECKOUT, LabState, read_json
+from .roots import cache_folder
+from .state import CHECKOUT, LabState, read_json, write_json
 from .topology import Host, Topology
 
 BOOT_SCRIPT = "usr/local/lib/vmcluster-lab/boot"
@@ -81,7 +82,7 @@ class Disk:
 
 
 def make_disk(state: LabState, topology: Topology, host: Host, roots: Sequence[Path]) -> None:
-    """Make a host's disk."""
+    """Make a host's disk: who the host is, and on one that begins bare, what the topology places there."""
     disk = Disk(state.host_folder(host.name), roots)
     # A valid id: an empty one would make systemd think of a first boot and enable every unit it knows.
     disk.write("etc/machine-id", hashlib.md5(f"{state.name} {host.name}".encode()).hexdigest() + "\n")
@@ -93,6 +94,12 @@ def make_disk(state: LabState, topology: Topology, host: Host, roots: Sequence[P
     host_key = state.folder / "ssh" / host.name
     disk.write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(), mode=0o600)
     disk.write("etc/ssh/ssh_host_ed25519_key.pub", host_key.with_suffix(".pub").read_text())
+    if list(roots) == bare_roots(roots):
+        furnish(disk, host)
+
+
+def furnish(disk: Disk, host: Host) -> None:
+    """Place what the topology says a host has from the beginning."""
     if host.sysctls:
         disk.write("etc/sysctl.d/90-lab.conf", "".join(f"{key} = {host.sysctls[key]}\n" for key in host.sysctls))
     if host.boot_commands:
@@ -105,11 +112,19 @@ def make_disk(state: LabState, topology: Topology, host: Host, roots: Sequence[P
         disk.write(placed.path, placed.content, placed.mode, placed.owner, placed.group)
 
 
+def bare_roots(roots: Sequence[Path]) -> list[Path]:
+    """The roots without the saved disk that may lie over them."""
+    return [root for root in roots if root.parent == cache_folder()]
+
+
 def renew_disk(state: LabState, topology: Topology, host: Host) -> None:
-    """Make the disk of a host that is off anew, as at the beginning."""
+    """Make the disk of a host that is off anew, bare also where the lab began with saved disks."""
     for layer in ("disk", "work"):
         shutil.rmtree(state.host_folder(host.name) / layer, ignore_errors=True)
-    make_disk(state, topology, host, [Path(root) for root in (read_json(state.folder / "roots.json") or {})[host.name]])
+    roots = read_json(state.folder / "roots.json") or {}
+    bare = bare_roots([Path(root) for root in roots[host.name]])
+    write_json(state.folder / "roots.json", {**roots, host.name: [str(root) for root in bare]})
+    make_disk(state, topology, host, bare)
 
 
 def hosts_file(topology: Topology) -> str:

@@ -35,7 +35,7 @@ def announce(gateway, *prefixes, community="65010:100"):
     gateway.order("answer", rpc="get-route-information", xml=f"<route-information>{table}</route-information>")
 
 
-def wait_until(true, seconds=20):
+def wait_until(true, seconds=60):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end

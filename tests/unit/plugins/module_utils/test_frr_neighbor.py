@@ -5,6 +5,7 @@
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.vmcluster.network.plugins.module_utils import frr_neighbor_input
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_delta import lines_of
 from ansible_collections.vmcluster.network.plugins.module_utils.frr_neighbor import NeighborError, plan_neighbors
@@ -19,16 +20,10 @@ BGP = "router bgp 65010\n no bgp default ipv4-unicast\n"
 
 
 def filled(specification, values):
-    """Do what Ansible does: fill in defaults."""
-    result = {}
-    for key, option in specification.items():
-        value = values.get(key, option.get("default"))
-        if "options" in option and value is not None:
-            value = [filled(option["options"], item) for item in value] if option["type"] == "list" \
-                else filled(option["options"], value)
-        result[key] = value
-    assert set(values) <= set(specification)
-    return result
+    """Check options and fill in defaults as Ansible does."""
+    checked = ArgumentSpecValidator(specification).validate(values)
+    assert not checked.error_messages
+    return checked.validated_parameters
 
 
 def options(**values):

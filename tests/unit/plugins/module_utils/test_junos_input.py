@@ -5,6 +5,7 @@
 import copy
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.vmcluster.network.plugins.module_utils.junos_input import (
     ARGUMENTS,
     check_options,
@@ -17,16 +18,10 @@ GROUP = {"name": "VMC-RR-V4", "family": "ipv4", "neighbors": [{"address": "10.20
 
 
 def filled(specification, values):
-    """Do what Ansible does: fill in defaults."""
-    result = {}
-    for key, option in specification.items():
-        value = values.get(key, option.get("default"))
-        if "options" in option and value is not None:
-            value = [filled(option["options"], item) for item in value] if option["type"] == "list" \
-                else filled(option["options"], value)
-        result[key] = value
-    assert set(values) <= set(specification)
-    return result
+    """Check options and fill in defaults as Ansible does."""
+    checked = ArgumentSpecValidator(specification).validate(values)
+    assert not checked.error_messages
+    return checked.validated_parameters
 
 
 def completed(*groups, **values):

@@ -6,6 +6,7 @@ import copy
 from xml.etree import ElementTree
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.vmcluster.network.plugins.module_utils.junos_input import ARGUMENTS, complete_options
 from ansible_collections.vmcluster.network.plugins.module_utils.junos_plan import plan_gateway, wanted_objects
 from ansible_collections.vmcluster.network.plugins.module_utils.junos_text import Config, read_configuration
@@ -45,16 +46,10 @@ RECIPE = """
 
 
 def filled(specification, values):
-    """Do what Ansible does: fill in defaults."""
-    result = {}
-    for key, option in specification.items():
-        value = values.get(key, option.get("default"))
-        if "options" in option and value is not None:
-            value = [filled(option["options"], item) for item in value] if option["type"] == "list" \
-                else filled(option["options"], value)
-        result[key] = value
-    assert set(values) <= set(specification)
-    return result
+    """Check options and fill in defaults as Ansible does."""
+    checked = ArgumentSpecValidator(specification).validate(values)
+    assert not checked.error_messages
+    return checked.validated_parameters
 
 
 def options(*groups, **values):
