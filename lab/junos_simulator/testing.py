@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE_PARENT = Path(__file__).resolve().parents[1]
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
 
 
 class SimulatorError(Exception):
