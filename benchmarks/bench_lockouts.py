@@ -201,7 +201,7 @@ class Story:
         recap = read_recap(said)
         found = {}
         for host in HOSTS:
-            wrong = [] if seconds[host] is not None else ["the old state is not back"]
+            wrong = [] if seconds[host] is not None else [f"the old state is not back: {read_state(self.lab, host)}"]
             wrong += [f"SSH: {silent[host]}"] if host in silent else []
             wrong += [] if read_configuration(self.lab, host) == self.files[host] else ["files differ"]
             if mistake.act != "kill" and (recap.get(host, {}).get("failed") != 1 or said.count(TOLD) < len(HOSTS)):
