@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import LabError
@@ -62,3 +64,29 @@ def let_roots_in(lab: Lab, *hosts: str) -> None:
         others = "".join(key for name, key in keys.items() if name != host)
         for file, text in (("authorized_keys", others), ("known_hosts", known)):
             lab.exec(host, ["sh", "-euc", f"cat >> /root/.ssh/{file}"], input=text)
+
+
+def is_moving(lab: Lab, host: str, name: str) -> bool:
+    """Whether a host's libvirt copies a domain's memory to another host."""
+    told = lab.exec(host, ["virsh", "domjobinfo", name], check=False).stdout
+    return "Outgoing migration" in told and "Data remaining" in told
+
+
+_HOLD = """
+table inet held {
+    chain come {
+        type filter hook input priority 0
+        tcp dport 49152-49215 drop
+    }
+}
+"""
+
+
+@contextmanager
+def memory_held(lab: Lab, host: str) -> Iterator[None]:
+    """While this lasts, nothing of a guest's memory comes to a host any more: a migration over TCP does not end."""
+    lab.exec(host, ["nft", "-f", "-"], input=_HOLD)
+    try:
+        yield
+    finally:
+        lab.exec(host, ["nft", "delete table inet held"])

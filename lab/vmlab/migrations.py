@@ -78,9 +78,13 @@ class Migration:
 
 def kill_controller_when(cluster: Cluster, vm: dict[str, Any], moment: Callable[[], bool], **extra: Any) -> None:
     """Run migrate_vm.yml for a VM, and SIGKILL it and its workers at a moment."""
+    kill_playbook_when(cluster, "migrate_vm.yml", {"vms": [vm], **extra}, moment)
+
+
+def kill_playbook_when(cluster: Cluster, playbook: str, extra: dict[str, Any], moment: Callable[[], bool]) -> None:
+    """Run a playbook, and SIGKILL it and its workers at a moment."""
     process = subprocess.Popen(
-        playbook_command(
-            "playbooks/migrate_vm.yml", "-e", json.dumps({"vms": [vm], **extra}), inventory=cluster.inventory),
+        playbook_command(f"playbooks/{playbook}", "-e", json.dumps(extra), inventory=cluster.inventory),
         cwd=CHECKOUT, env=playbook_environment(cluster.lab.name), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         text=True, start_new_session=True)
     try:
