@@ -57,7 +57,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
         "bridge": {"type": "str"},
         "kind": {"type": "str", "choices": ["tap", "veth"], "default": "tap"},
         "owner": {"type": "str"},
-        "driver": {"type": "str", "choices": ["libvirt", "lxc"]},
+        "driver": {"type": "str", "choices": ["libvirt", "lxc", "lxd"]},
         "multi_queue": {"type": "bool", "default": False},
         "mtu": {"type": "int"},
         "sysctls": {"type": "dict", "default": {}},

@@ -131,10 +131,11 @@ options:
         type: str
       driver:
         description:
-          - What runs the guest, if that is M(vmcluster.network.libvirt_domain) or M(vmcluster.network.lxc_container).
+          - What runs the guest, if that is M(vmcluster.network.libvirt_domain), M(vmcluster.network.lxc_container)
+            or M(vmcluster.network.lxd_container).
           - It is recorded alone, so that verification and detaching know which hypervisor to ask.
         type: str
-        choices: [libvirt, lxc]
+        choices: [libvirt, lxc, lxd]
       multi_queue:
         description: Make a tap with several queues, as a domain with C(<driver queues="…"/>) needs it.
         type: bool

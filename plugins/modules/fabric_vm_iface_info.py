@@ -88,7 +88,7 @@ interfaces:
       description: Whether the tap has several queues, as recorded.
       type: bool
     driver:
-      description: What runs the guest, as recorded, V(libvirt) or V(lxc); null where others do.
+      description: What runs the guest, as recorded, V(libvirt), V(lxc) or V(lxd); null where others do.
       type: str
     bridge:
       description: The bridge that it is to be a port of, as recorded.

@@ -9,7 +9,7 @@ module: guest_info
 short_description: What a node's hypervisors say of their guests
 version_added: 0.1.0
 description:
-  - Tells of domains of libvirt and containers of LXC that this collection made, or that are on interfaces of
+  - Tells of domains of libvirt and containers of LXC and LXD that this collection made, or that are on interfaces of
     M(vmcluster.network.fabric_vm_iface), whether they run and on which interfaces they are. Changes nothing.
   - A hypervisor that is not there has no guests, unless it is in O(required).
 options:
@@ -17,7 +17,7 @@ options:
     description: Hypervisors that must answer.
     type: list
     elements: str
-    choices: [libvirt, lxc]
+    choices: [libvirt, lxc, lxd]
     default: []
   uri:
     description: How libvirt is connected to.
@@ -36,6 +36,7 @@ requirements:
 seealso:
   - module: vmcluster.network.libvirt_domain
   - module: vmcluster.network.lxc_container
+  - module: vmcluster.network.lxd_container
 """
 
 EXAMPLES = r"""
@@ -56,7 +57,7 @@ guests:
       description: Name, which is that of the VM.
       type: str
     driver:
-      description: V(libvirt) or V(lxc).
+      description: V(libvirt), V(lxc) or V(lxd).
       type: str
     running:
       description: Whether it runs.
@@ -86,12 +87,12 @@ guests:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vmcluster.network.plugins.module_utils import libvirt_host, lxc_host
+from ansible_collections.vmcluster.network.plugins.module_utils import libvirt_host, lxc_host, lxd_client, lxd_host
 
 
 def main() -> None:
     module = AnsibleModule(supports_check_mode=True, argument_spec={
-        "required": {"type": "list", "elements": "str", "choices": ["libvirt", "lxc"], "default": []},
+        "required": {"type": "list", "elements": "str", "choices": ["libvirt", "lxc", "lxd"], "default": []},
         "uri": libvirt_host.ARGUMENT_SPEC["uri"],
         "folder": lxc_host.ARGUMENT_SPEC["folder"],
     })
@@ -99,7 +100,8 @@ def main() -> None:
     try:
         guests = libvirt_host.read_guests(options["uri"], "libvirt" in options["required"])
         guests += lxc_host.read_guests(options["folder"], "lxc" in options["required"])
-    except (libvirt_host.HostError, OSError) as error:
+        guests += lxd_host.read_guests("lxd" in options["required"])
+    except (libvirt_host.HostError, lxd_client.LxdError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, guests=sorted(guests, key=lambda guest: (guest["name"], guest["driver"])))
 

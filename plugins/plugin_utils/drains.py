@@ -13,8 +13,8 @@ from typing import Any
 
 from .bridged_migrations import STANDBY
 from .cluster import IPFABRIC, ROUTING
-from .guests import container_nics
-from .read_guests import LIBVIRT
+from .guests import container_nics, lxd_nics
+from .read_guests import LIBVIRT, LXC
 
 MIGRATE, WITHDRAW, STOP = "drained", "withdrawn", "stopped"
 """What becomes of the VMs of a node that goes out of service."""
@@ -75,13 +75,16 @@ def stopped_guests(plan: Mapping[str, Any], node: str, found: Answers) -> dict[s
     cards: dict[str, list[Mapping[str, Any]]] = {}
     for each in found[node]["interfaces"]:
         cards.setdefault(each["vm"], []).append(each)
-    guests: dict[str, list[Entry]] = {"domains": [], "containers": [], "seeds": []}
+    guests: dict[str, list[Entry]] = {"domains": [], "containers": [], "lxd_containers": [], "seeds": []}
     for name in sorted(name for name in cards if any(each["carrier"] for each in cards[name])):
         entry = {"name": name, "state": "stopped", "autostart": False, "adopt": True}
-        if cards[name][0]["driver"] == LIBVIRT:
+        driver = cards[name][0]["driver"]
+        if driver == LIBVIRT:
             guests["domains"].append(entry)
-        else:
+        elif driver == LXC:
             guests["containers"].append({**entry, "nics": container_nics(cards[name], gateway)})
+        else:
+            guests["lxd_containers"].append({**entry, "nics": lxd_nics(cards[name])})
     return guests
 
 

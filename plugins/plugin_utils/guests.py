@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .cloud_init import network_config
-from .read_guests import LIBVIRT, LXC
+from .read_guests import LIBVIRT, LXC, LXD
 
 SEED_FOLDER = "/var/lib/vmcluster/seeds"
 
@@ -24,7 +24,7 @@ def vm_guests(
     state: str = "running",
 ) -> dict[str, list[Entry]]:
     """Return what a node's hypervisors are to run: `seeds` for cloud_init_seed, `domains` for libvirt_domain,
-    `containers` for lxc_container.
+    `containers` for lxc_container, `lxd_containers` for lxd_container.
 
     vms: as `cluster_plan` returns them; interfaces: of one node, as vm_interfaces or fabric_vm_iface_info returns them,
     of which the first that tells of a NIC counts. VMs that others run are not in it. With state absent, what runs a VM
@@ -35,7 +35,7 @@ def vm_guests(
     nics = _nics_by_name(interfaces)
     if state == "absent":
         return _absent_guests(vms, nics, gateway)
-    domains, seeds, containers = [], [], []
+    domains, seeds, containers, lxd_containers = [], [], [], []
     described = {vm["name"] for vm in vms if vm["nic"] == 0}
     for vm in vms:
         name, guest = vm["name"], dict(vm.get("guest") or {"adopt": True})
@@ -46,6 +46,11 @@ def vm_guests(
         guest.setdefault("autostart", wanted == "running")
         if vm["driver"] == LXC:
             containers.append({**guest, "name": name, "state": wanted, "nics": container_nics(cards, gateway)})
+            continue
+        if vm["driver"] == LXD:
+            # Without a gateway, on a bridge, it configures itself.
+            text = {"network_config": network_config(cards, gateway, mtu)} if gateway else {}
+            lxd_containers.append({**guest, "name": name, "state": wanted, "nics": lxd_nics(cards), **text})
             continue
         extra = {key: guest.pop(key) for key in ("seed", "user_data", "nameservers", "search") if key in guest}
         # A domain that is adopted has been configured by its operator, and keeps all its disks if none are listed.
@@ -64,9 +69,11 @@ def vm_guests(
         entry = {"name": name, "state": "present", "adopt": True}
         if cards and driver == LXC:
             containers.append({**entry, "nics": container_nics(cards, gateway)})
+        elif cards and driver == LXD:
+            lxd_containers.append({**entry, "nics": lxd_nics(cards)})
         elif cards:
             domains.append({**entry, "nics": domain_nics(cards)})
-    return {"domains": domains, "seeds": seeds, "containers": containers}
+    return {"domains": domains, "seeds": seeds, "containers": containers, "lxd_containers": lxd_containers}
 
 
 def _absent_guests(
@@ -78,7 +85,7 @@ def _absent_guests(
     for name in drivers.keys() & nics.keys():
         drivers[name] = next((card["driver"] for card in nics[name].values() if card.get("driver")), None)
     leaving = {(vm["name"], vm["nic"]) for vm in vms}
-    found: dict[str, list[Entry]] = {"domains": [], "seeds": [], "containers": []}
+    found: dict[str, list[Entry]] = {"domains": [], "seeds": [], "containers": [], "lxd_containers": []}
     for name, driver in drivers.items():
         cards = [nics[name][number] for number in sorted(nics.get(name, {})) if (name, number) not in leaving]
         gone, kept = {"name": name, "state": "absent"}, {"name": name, "state": "present", "adopt": True}
@@ -88,6 +95,8 @@ def _absent_guests(
         elif driver == LXC:
             left = {**kept, "nics": container_nics(cards, gateway)}
             found["containers"].append(left if cards else {**gone, "adopt": True})
+        elif driver == LXD:
+            found["lxd_containers"].append({**kept, "nics": lxd_nics(cards)} if cards else {**gone, "adopt": True})
     return found
 
 
@@ -103,6 +112,11 @@ def container_nics(
     what else is on their network is not ours to know."""
     ways = _addresses(gateway)
     return [{"nic": card["nic"], "addresses": card["addresses"] if ways else [], "gateway": ways} for card in cards]
+
+
+def lxd_nics(cards: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """Return interfaces as the cards of lxd_container."""
+    return [{"nic": card["nic"]} for card in cards]
 
 
 def _addresses(gateway: Mapping[str, str | None] | None) -> dict[str, str]:

@@ -18,7 +18,7 @@ from .bridged_migrations import under_way_on_bridges
 from .cluster import ROUTING
 from .migration_guests import add_departure, describe_guest, find_guest
 from .names import lease_owner
-from .read_guests import EXTERNAL_DRIVER, LXC
+from .read_guests import CONTAINER_DRIVERS, EXTERNAL_DRIVER
 
 Entry = dict[str, Any]
 Answers = Mapping[str, Mapping[str, Any]]
@@ -111,7 +111,7 @@ def _find_driver(
     driver, guest, mistakes = find_guest(plan, cluster, vm, interface.get("driver"))
     if mistakes:
         raise Refused(*mistakes)
-    if driver == LXC:
+    if driver in CONTAINER_DRIVERS:
         text = f"{vm['name']} is a container, and only virtual machines migrate live: detach it, bring its files to "
         raise Refused(refuse("Container", f"{text}the other node, attach it there"))
     return driver, guest

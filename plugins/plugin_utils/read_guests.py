@@ -21,9 +21,10 @@ from .values import (
     shown,
 )
 
-EXTERNAL_DRIVER, LIBVIRT, LXC = "external", "libvirt", "lxc"
-DRIVERS = (EXTERNAL_DRIVER, LIBVIRT, LXC)
-KIND_OF_DRIVER = {LIBVIRT: "tap", LXC: "veth"}
+EXTERNAL_DRIVER, LIBVIRT, LXC, LXD = "external", "libvirt", "lxc", "lxd"
+DRIVERS = (EXTERNAL_DRIVER, LIBVIRT, LXC, LXD)
+CONTAINER_DRIVERS = (LXC, LXD)
+KIND_OF_DRIVER = {LIBVIRT: "tap", LXC: "veth", LXD: "veth"}
 """What kind of interface a driver's guests are put behind."""
 
 BUSES = ("virtio", "scsi", "sata", "ide")
@@ -74,6 +75,14 @@ def _read_addresses(place: Place, value: object) -> list[str]:
     return [str(address) for address in found if address is not None]
 
 
+def _read_config(place: Place, value: object) -> dict[str, str] | None:
+    """Return keys of a container's configuration as LXD has them, whose values are all text."""
+    if not isinstance(value, Mapping):
+        place.mistake(f"{shown(value)} is no mapping", "write it like {limits.memory: 512MiB}")
+        return None
+    return {str(key): str(each).lower() if isinstance(each, bool) else str(each) for key, each in value.items()}
+
+
 def read_guest_state(place: Place, value: object) -> str | None:
     """Return whether a guest is to run."""
     return read_choice(place, value, ("running", "stopped"))
@@ -97,6 +106,8 @@ READERS: dict[str, dict[str, Reader]] = {
     },
     LXC: {"rootfs": _read_path, "config": read_texts, "autostart": read_flag, "state": read_guest_state,
           "adopt": read_flag},
+    LXD: {"image": read_text, "config": _read_config, "autostart": read_flag, "state": read_guest_state,
+          "adopt": read_flag},
 }
 
 
@@ -112,7 +123,7 @@ def read_guest(place: Place, fields: Mapping[str, object], default: str) -> tupl
         return driver, None
     here = place.at("guest")
     if driver == EXTERNAL_DRIVER:
-        here.mistake("others run this VM (driver: external)", f"set driver: {LIBVIRT} or {LXC}, or remove it")
+        here.mistake("others run this VM (driver: external)", f"set driver: {LIBVIRT}, {LXC} or {LXD}, or remove it")
         return driver, None
     if fields.get("nic", 0) != 0:
         here.mistake("is told of another NIC than the first", "move it to the VM's entry with nic 0")

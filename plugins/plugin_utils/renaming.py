@@ -14,9 +14,9 @@ from typing import Any
 
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import check_vm_name
 
-from .guests import container_nics, domain_nics
+from .guests import container_nics, domain_nics, lxd_nics
 from .names import lease_owner
-from .read_guests import LIBVIRT, LXC
+from .read_guests import LIBVIRT, LXC, LXD
 
 Entry = dict[str, Any]
 COPIED = ("nic", "addresses", "prefixes", "mac", "kind", "multi_queue", "mtu", "announcement")
@@ -136,10 +136,11 @@ def _guest_parts(
     if driver is None or guest is None:
         return {}
     old, new = names
-    kind = {LIBVIRT: "domains", LXC: "containers"}[driver]
+    kind = {LIBVIRT: "domains", LXC: "containers", LXD: "lxd_containers"}[driver]
     # An interrupted run may have stopped it.
     runs = guest["running"] or (restart and any(each["vm"] == new for each in cards))
-    nics = domain_nics(cards) if driver == LIBVIRT else container_nics(cards, gateway)
+    nics = {
+        LIBVIRT: domain_nics(cards), LXC: container_nics(cards, gateway), LXD: lxd_nics(cards)}[driver]
     state = {"state": "running" if runs else "present", "adopt": True}
     seeds = [{"name": new, "was": old, "state": "renamed"}] if driver == LIBVIRT else []
     stops = guest["running"] and guest["name"] == old
@@ -151,4 +152,4 @@ def _guest_parts(
 
 
 def _guests(**found: list[Entry]) -> dict[str, list[Entry]]:
-    return {"domains": [], "containers": [], "seeds": [], **found}
+    return {"domains": [], "containers": [], "lxd_containers": [], "seeds": [], **found}

@@ -10,7 +10,7 @@ from typing import Any
 
 from .verify_model import Cluster, Difference, Evidence, Host
 
-THING_OF_DRIVER = {"libvirt": "domain", "lxc": "container"}
+THING_OF_DRIVER = {"libvirt": "domain", "lxc": "container", "lxd": "container"}
 AGAIN = "run attach_vm for it again, or detach_vm"
 
 Found = Mapping[str, Any]

@@ -96,7 +96,7 @@ def test_guests_that_drivers_run_are_stopped_and_stay_so_over_a_reboot():
     stopped = {"state": "stopped", "autostart": False, "adopt": True}
     card = {"nic": 0, "addresses": ["203.0.113.10"], "gateway": {"ipv4": "10.255.255.1"}}
     assert stopped_guests(PLAN, "node4", found) == {
-        "domains": [{"name": "web1", **stopped}], "seeds": [],
+        "domains": [{"name": "web1", **stopped}], "lxd_containers": [], "seeds": [],
         "containers": [{"name": "box1", **stopped, "nics": [card]}]}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.vmcluster.network.plugins.plugin_utils.guests import vm_guests
 
-NOTHING: dict[str, list[Any]] = {"domains": [], "seeds": [], "containers": []}
+NOTHING: dict[str, list[Any]] = {"domains": [], "seeds": [], "containers": [], "lxd_containers": []}
 GATEWAY = {"ipv4": "10.255.255.1", "ipv6": "fe80::1"}
 
 

@@ -71,7 +71,7 @@ def test_an_interrupted_renaming_goes_on() -> None:
 def test_nothing_is_asked_of_other_nodes_nor_of_what_others_run() -> None:
     assert renaming([LEASE], [], [], node="node2")["vms"] == []
     part = renaming([LEASE], [interface(driver=None)], [])
-    assert part["vms"] and part["renamed"] == {"domains": [], "containers": [], "seeds": []}
+    assert part["vms"] and part["renamed"] == {"domains": [], "containers": [], "lxd_containers": [], "seeds": []}
 
 
 @pytest.mark.parametrize(("interfaces", "guests", "options", "said"), [
