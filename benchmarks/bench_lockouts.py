@@ -108,8 +108,15 @@ class Story:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        wait_until(lambda: all(self.is_set_up(host) for host in HOSTS), PATIENCE, "hosts are set up", 0.5)
         self.before = {host: read_state(lab, host) for host in HOSTS}
         self.files = {host: read_configuration(lab, host) for host in HOSTS}
+
+    def is_set_up(self, host: str) -> bool:
+        """Whether a host's manager has done what its operator's files say."""
+        found, last = read_state(self.lab, host), HOSTS[host].rpartition(".")[2]
+        wanted = {("eth0", HOSTS[host], 24), ("eth0", f"fd20::{last}", 64), ("own0", "192.0.2.1", 24)}
+        return wanted <= found["addresses"] and bool(found["default"])
 
     def written(self, host: str, path: str) -> float | None:
         """When a file on a host's disk was written; None: there is none. Needs no process, nor a host that runs."""
