@@ -108,9 +108,12 @@ def wire(machine: Machine) -> Iterator[socket.socket]:
 
 
 def question(asker: bytes, address: str, vlan: int) -> bytes:
-    """An ARP request from a MAC, tagged unless vlan is 0."""
+    """An ARP request from a MAC, tagged unless vlan is 0.
+
+    Its address, which ends in 250, is nobody's: who is asked takes the sender's MAC for that of the address.
+    """
     packed = ipaddress.ip_address(address).packed
-    body = struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + asker + packed[:3] + b"\1" + bytes(6) + packed
+    body = struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + asker + packed[:3] + b"\xfa" + bytes(6) + packed
     return tag_frame(b"\xff" * 6 + asker + body.ljust(46, b"\0"), vlan)
 
 
@@ -257,6 +260,7 @@ def test_all_is_there_after_a_reboot_and_a_second_run_changes_nothing(machine: M
     wait_until(lambda: all("master" in read_links(machine)[f"{vm}_net0"] for vm in ("web1", "db1", "backup1")), 120,
                "VM interfaces are on their bridges")  # by a unit that nothing at boot waits for
     check_links(machine)
+    assert ask(wire, NODE, 0, 100, 10) == {10}  # also by the sysctls, which come with the bond by udev
     start_guests(machine)
     assert ask(wire, WEB, 0, 100, 10) == {10}
     assert ask(wire, DB, 0, 10, 100) == {100}
