@@ -47,7 +47,21 @@ def local_preferences(cluster: Cluster, node: str, vm: str) -> set[str]:
             if "localpref" in line}
 
 
+def predict(cluster: Cluster, playbook: str, changes: int) -> None:
+    """Run a playbook for node2 in check mode: it predicts so many changes there, and nothing is changed."""
+    def state() -> list[object]:
+        hosts = ("node1", "node2", "node3", "rr1", "rr2", "core")
+        return [homes(cluster), *map(cluster.running_config, hosts), *map(cluster.records, hosts[:3])]
+
+    before = state()
+    run = cluster.play(playbook, "--check", "--diff", extra={"node": "node2"}, timeout=RUN)
+    assert run.recap["node2"]["changed"] >= changes, run.output
+    assert state() == before
+
+
 def test_a_node_is_drained_some_vms_at_a_time_and_nothing_is_lost(cluster: Cluster) -> None:
+    predict(cluster, "drain_node.yml", 1)
+    predict(cluster, "add_node.yml", 0)
     with Hypervisors(cluster.lab, "node2") as hypervisors, cluster.lab.probe("ext", "web1") as probe:
         run = cluster.play("drain_node.yml", extra={"node": "node2", "drain_parallel": 1}, timeout=RUN)
     result = probe.result()
@@ -58,6 +72,7 @@ def test_a_node_is_drained_some_vms_at_a_time_and_nothing_is_lost(cluster: Clust
     found = homes(cluster)
     assert (found["web1"], found["web2"]) == ("node1", "node3"), "they go where the fewest are"
     assert found["off"] == "node2" and set(cluster.records("node2")) == {"off"}
+    predict(cluster, "undrain_node.yml", 1)
 
 
 def test_a_drained_node_stays_so_over_a_reboot_and_site_yml_and_takes_no_migration(cluster: Cluster) -> None:
