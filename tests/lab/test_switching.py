@@ -187,7 +187,10 @@ def test_a_dead_nodes_vms_are_attached_elsewhere_on_the_operators_word_alone(lab
 
 def test_an_empty_node_is_removed_and_added_again(lab: Lab) -> None:
     public = cluster(lab, "public")
-    public.play("remove_node.yml", extra={"node": "node2", "known_hosts": "/dev/null"})
+    removal = {"node": "node2", "known_hosts": "/dev/null"}
+    predicted = public.play("remove_node.yml", "--check", "--diff", extra=removal)
+    assert predicted.recap["node2"]["changed"] and "br0" in links(lab, "node2"), predicted.output
+    public.play("remove_node.yml", extra=removal)
     found = links(lab, "node2")
     assert "br0" not in found and "203.0.113.12" in addresses(found["eth0"])
     added = public.play("add_node.yml", extra={"node": "node2"})
