@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from vmlab import Lab
 from vmlab.cluster import Cluster
-from vmlab.hypervisors import BOOT, install_guest_image, let_roots_in
+from vmlab.hypervisors import BOOT, install_guest_image, is_moving, let_roots_in, memory_held
 from vmlab.migrations import Ticks, kill_controller_when
 from vmlab.playbooks import PlaybookRun
 from vmlab.state import CHECKOUT
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.lab
 WEB1: dict[str, Any] = {
     "name": "web1", "driver": "libvirt", "guest": {"memory": 128, "machine": "pc-i440fx-7.2", "boot": BOOT}}
 BOOT_SECONDS = 120  # 5 s on an idle machine; a slower one takes longer
+RUN = 900.0  # seconds a playbook may take on a loaded machine
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +96,22 @@ def test_a_guest_whose_libvirt_cannot_reach_the_other_stays_and_moves_when_it_ca
 def test_a_controller_that_dies_while_libvirt_moves_a_guest_stops_nothing_and_the_next_run_finishes(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    def moves() -> bool:
-        told = cluster.lab.exec("node1", ["virsh", "domjobinfo", "web1"], check=False).stdout
-        return "Outgoing migration" in told and "Data remaining" in told
-
     cluster.shell("node1", "virsh migrate-setspeed web1 8")  # MiB/s, so that it takes some seconds
     with Ticks(cluster.lab, "ext", addresses(cluster)[0]) as ticks:
-        kill_controller_when(cluster, {**WEB1, "node": "node2"}, moves, migrate_transport="tcp")
+        kill_controller_when(cluster, {**WEB1, "node": "node2"},
+                             lambda: is_moving(cluster.lab, "node1", "web1"), migrate_transport="tcp")
         migrate(cluster, "node2", extra={"migrate_transport": "tcp"})
+        ticks.check()
+    check_whole(cluster, "node2", tmp_path)
+
+
+def test_a_migration_that_libvirt_is_at_is_taken_back_and_the_guest_runs_on(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.shell("node2", "virsh migrate-setspeed web1 1")
+    with Ticks(cluster.lab, "ext", addresses(cluster)[0]) as ticks:
+        kill_controller_when(cluster, {**WEB1, "node": "node1"},
+                             lambda: is_moving(cluster.lab, "node2", "web1"), migrate_transport="tcp")
+        with memory_held(cluster.lab, "node1"):
+            run = cluster.play("abort_migration.yml", extra={"vms": [{**WEB1, "node": "node1"}]}, timeout=RUN)
+        assert run.recap["node2"]["changed"] >= 2, "libvirt's migration is ended, and the agents'"
         ticks.check()
     check_whole(cluster, "node2", tmp_path)
