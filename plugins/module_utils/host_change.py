@@ -132,16 +132,22 @@ def put_sysctls(values, wait):
                 complain("sysctl " + path + ": " + str(error))
 
 
+def delete_links(names):
+    for name in names:
+        if os.path.exists("/sys/class/net/" + name):
+            run(["ip", "link", "del", "dev", name])
+
+
 def go(side, wait):
     for argv in side["leave"]:
         run(argv)
     put_files(side["files"])
-    for name in side["delete"]:
-        if os.path.exists("/sys/class/net/" + name):
-            run(["ip", "link", "del", "dev", name])
+    delete_links(side["delete"])
     put_sysctls(side["before"], 0)
     for argv in side["enter"]:
         run(argv)
+    # NetworkManager makes a link again that it misses, until it has read the new files.
+    delete_links(side["delete"])
     put_sysctls(side["sysctls"], wait)
 
 

@@ -230,19 +230,29 @@ def _name_in_sysctl(key: str, nics: Mapping[str, Nic], mistakes: List[str]) -> s
 
 
 def _complete(listed: Sequence[Interface], nics: Mapping[str, Nic]) -> List[Interface]:
-    """Add ports that a bridge or bond names and the list does not, and say of every port whose it is."""
+    """Add ports that a bridge or bond names and the list does not, and say of every port whose it is.
+
+    Bridges and bonds get the MAC address of the NIC that they stand on: udev would make one up (systemd.link,
+    MACAddressPolicy), which no switch port or DHCP server of the operator knows.
+    """
     masters = {port: each.name for each in listed for port in each.ports}
     named = {each.name for each in listed}
     added = [Interface(port) for port in masters if port not in named]
-    made = {each.name for each in listed if each.kind != "port"}
+    made = {each.name: each for each in listed if each.kind != "port"}
     complete = []
     for each in (*listed, *added):
-        mac, first = each.mac, each.ports[0] if each.ports else ""
-        # Of a port that the plan makes itself it is not known beforehand.
-        if each.kind == "bridge" and not mac and first in nics and first not in made:
-            mac = nics[first].mac
+        nic = _first_nic(each.name, made) if each.kind in ("bridge", "bond") else ""
+        mac = each.mac or (nics[nic].mac if nic in nics else "")
         complete.append(each._replace(mac=mac, master=masters.get(each.name, "")))
     return complete
+
+
+def _first_nic(name: str, made: Mapping[str, Interface]) -> str:
+    """Return the NIC that an interface stands on, by first ports and by links of VLANs; empty where it has none."""
+    for _step in made:  # so that a ring, which the check tells, ends
+        if name in made:
+            name = next(iter(made[name].ports), made[name].link)
+    return "" if name in made else name
 
 
 def _in_order(interfaces: Iterable[Interface]) -> Tuple[Interface, ...]:

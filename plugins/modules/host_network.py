@@ -56,7 +56,7 @@ options:
         choices: [active-backup, 802.3ad, balance-xor, balance-rr, broadcast, balance-tlb, balance-alb]
         default: active-backup
       mac:
-        description: MAC address. A bridge has by default that of its first port, so the network knows the host again.
+        description: MAC address. A bridge or bond has by default that of its NIC, so the network knows the host again.
         type: str
       mtu:
         description: MTU in bytes. Without it, the manager's or driver's own.

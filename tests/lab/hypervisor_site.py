@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vmlab import Lab
 from vmlab.cluster import Cluster
 from vmlab.hypervisors import BOOT, ROOTFS, install_guest_image, make_container_root
+from vmlab.sites import configured_cluster
 from vmlab.state import CHECKOUT
-from vmlab.stories import unique_lab_name
 
+TOPOLOGY = CHECKOUT / "lab" / "topologies" / "hypervisors.yml"
 WEB1: dict[str, Any] = {
     "name": "web1", "node": "node1", "driver": "libvirt",
     "guest": {"memory": 128, "machine": "pc-i440fx-7.2", "boot": BOOT, "nameservers": ["192.0.2.53"]}}
@@ -23,13 +23,8 @@ BOOT_SECONDS = 120  # 5 s on an idle machine; a slower one takes longer
 @contextmanager
 def cluster_with_guests(name: str) -> Iterator[Cluster]:
     """The cluster in a lab of this name, which is taken down afterwards."""
-    lab = Lab.up(CHECKOUT / "lab" / "topologies" / "hypervisors.yml", unique_lab_name(name))
-    try:
-        install_guest_image(lab, "node1")
-        make_container_root(lab, "node1")
-        built = Cluster(lab)
-        built.play("site.yml")
+    with configured_cluster(name, TOPOLOGY) as built:
+        install_guest_image(built.lab, "node1")
+        make_container_root(built.lab, "node1")
         built.attach(WEB1, CT1)
         yield built
-    finally:
-        lab.down()

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from vmlab import Lab
 from vmlab.cluster import NODES, Cluster, read_description
 from vmlab.playbooks import playbook_environment
 from vmlab.state import CHECKOUT
@@ -23,28 +22,21 @@ TINY = read_description(pools=[
     {"name": "tiny4", "prefix": "198.51.100.0/24", "ranges": ["198.51.100.10-198.51.100.11"]}])
 
 
-@pytest.fixture(scope="module")
-def built(standard_lab: Lab) -> Cluster:
-    cluster = Cluster(standard_lab)
-    cluster.play("site.yml")
-    return cluster
-
-
 @pytest.fixture
-def cluster(built: Cluster, tmp_path: Path) -> Iterator[Cluster]:
+def cluster(site: Cluster, tmp_path: Path) -> Iterator[Cluster]:
     """The cluster with web1 on node1; whatever a story attaches is detached after it, and all agrees then."""
-    if "alpha/web1" not in owners(built):
-        built.attach({"name": "web1", "node": "node1"})
-        built.start_guests("node1", "web1")
-    yield built
-    left = sorted(owners(built) - {"alpha/web1"})
+    if "alpha/web1" not in owners(site):
+        site.attach({"name": "web1", "node": "node1"})
+        site.start_guests("node1", "web1")
+    yield site
+    left = sorted(owners(site) - {"alpha/web1"})
     if left:
-        for guest in built.lab.guests():
+        for guest in site.lab.guests():
             if guest.vm != "web1":
-                built.lab.guest_del(guest.vm)
+                site.lab.guest_del(guest.vm)
         nics = [owner.partition("/")[2].partition("#") for owner in left]
-        built.play("detach_vm.yml", extra={"vms": [{"name": name, "nic": int(nic or 0)} for name, _mark, nic in nics]})
-    assert {name for node in NODES for name in built.records(node)} == {"web1"}
+        site.play("detach_vm.yml", extra={"vms": [{"name": name, "nic": int(nic or 0)} for name, _mark, nic in nics]})
+    assert {name for node in NODES for name in site.records(node)} == {"web1"}
 
 
 def owners(cluster: Cluster) -> set[str]:

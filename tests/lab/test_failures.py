@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from vmlab import Lab
 from vmlab.cluster import FABRIC, Cluster, read_description, reset_sessions
 from vmlab.probe_report import ProbeResult, format_result
 from vmlab.stories import wait_until
@@ -24,11 +23,9 @@ VMS = {"web1": "node1", "web2": "node2", "web3": "node3"}
 
 
 @pytest.fixture(scope="module")
-def cluster(standard_lab: Lab) -> Cluster:
-    cluster = Cluster(standard_lab)
-    cluster.play("site.yml")
-    cluster.attach(*({"name": name, "node": node} for name, node in VMS.items()))
-    return cluster
+def cluster(site: Cluster) -> Cluster:
+    site.attach(*({"name": name, "node": node} for name, node in VMS.items()))
+    return site
 
 
 @pytest.fixture(scope="module")

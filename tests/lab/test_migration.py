@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from vmlab import Lab
 from vmlab.cluster import NODES, Cluster
 from vmlab.migrations import Migration, move_guest
 
@@ -23,14 +22,12 @@ PAUSE = 0.25  # seconds; a tap keeps 500 packets
 
 
 @pytest.fixture(scope="module")
-def cluster(standard_lab: Lab) -> Iterator[Cluster]:
-    built = Cluster(standard_lab)
-    built.play("site.yml", timeout=600)
+def cluster(site: Cluster) -> Iterator[Cluster]:
     homes = {"web1": "node1", "near1": "node1", "near3": "node3"}
-    built.attach(*({"name": vm, "node": node} for vm, node in homes.items()))
-    addresses = [address for vm, node in homes.items() for address in built.start_guests(node, vm)[vm]]
-    built.wait_for_answer("ext", addresses, 40)
-    yield built
+    site.attach(*({"name": vm, "node": node} for vm, node in homes.items()))
+    addresses = [address for vm, node in homes.items() for address in site.start_guests(node, vm)[vm]]
+    site.wait_for_answer("ext", addresses, 40)
+    yield site
 
 
 def what_is_left(cluster: Cluster, node: str) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guests of libvirt that migrate live: moved by libvirt itself, and by whom when it fails."""
+"""Guests of libvirt that go to another node: moved by libvirt itself, and by whom when it fails; their node
+drained, and dead."""
 
 from __future__ import annotations
 
@@ -8,36 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vmlab import Lab
-from vmlab.cluster import Cluster
+from hypervisor_site import BOOT_SECONDS, TOPOLOGY
+from vmlab.cluster import Cluster, read_description
 from vmlab.hypervisors import BOOT, install_guest_image, is_moving, let_roots_in, memory_held
 from vmlab.migrations import Ticks, kill_controller_when
 from vmlab.playbooks import PlaybookRun
-from vmlab.state import CHECKOUT
-from vmlab.stories import unique_lab_name
+from vmlab.sites import configured_cluster
+from vmlab.stories import wait_until
 
 pytestmark = pytest.mark.lab
 
 WEB1: dict[str, Any] = {
     "name": "web1", "driver": "libvirt", "guest": {"memory": 128, "machine": "pc-i440fx-7.2", "boot": BOOT}}
-BOOT_SECONDS = 120  # 5 s on an idle machine; a slower one takes longer
+DECLARED = read_description(vms=[{**WEB1, "node": "node1"}])
 RUN = 900.0  # seconds a playbook may take on a loaded machine
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    lab = Lab.up(CHECKOUT / "lab" / "topologies" / "hypervisors.yml", unique_lab_name("migvirt"))
-    try:
+    with configured_cluster("migvirt", TOPOLOGY) as built:
         for node in ("node1", "node2"):
-            install_guest_image(lab, node)
-        let_roots_in(lab, "node1", "node2")
-        built = Cluster(lab)
-        built.play("site.yml")
+            install_guest_image(built.lab, node)
+        let_roots_in(built.lab, "node1", "node2")
         built.attach({**WEB1, "node": "node1"})
         built.wait_for_answer("ext", addresses(built), BOOT_SECONDS)
         yield built
-    finally:
-        lab.down()
 
 
 def addresses(cluster: Cluster) -> list[str]:
@@ -114,4 +110,35 @@ def test_a_migration_that_libvirt_is_at_is_taken_back_and_the_guest_runs_on(clus
             run = cluster.play("abort_migration.yml", extra={"vms": [{**WEB1, "node": "node1"}]}, timeout=RUN)
         assert run.recap["node2"]["changed"] >= 2, "libvirt's migration is ended, and the agents'"
         ticks.check()
+    check_whole(cluster, "node2", tmp_path)
+
+
+def test_the_declared_guest_of_a_dead_node_runs_on_another_and_not_twice(cluster: Cluster) -> None:
+    went = addresses(cluster)
+    cluster.lab.host_kill("node2")
+    # A reflector without BFD keeps the session for the hold time.
+    wait_until(lambda: not any(peer in ("10.20.0.12", "fd20::12") and session.state == "Established"
+                               for (_host, peer), session in cluster.all_sessions(("rr1", "rr2")).items()),
+               60, "no reflector has a session with node2")
+    evacuation = {"node": "node2", "confirm_dead": "node2", "drain_to": ["node1"], **DECLARED}
+    cluster.play("evacuate_node.yml", extra=evacuation, timeout=RUN)
+    assert (domain(cluster, "node1"), addresses(cluster)) == ("running yes enable", went)
+    cluster.wait_for_answer("ext", went, BOOT_SECONDS)
+    cluster.lab.host_start("node2")
+    # The dead node knows nothing of that, and its libvirt starts what it started before.
+    wait_until(lambda: domain(cluster, "node2").startswith("running"), BOOT_SECONDS, "the old guest runs on node2")
+    refused = cluster.play("undrain_node.yml", extra={"node": "node2", **DECLARED}, check=False, timeout=RUN)
+    assert refused.returncode != 0 and "Stop them here first" in refused.output, refused.output
+    ways = {f"node{route['gateway'][-1]}" for address in went for route in cluster.kernel_routes(address)}
+    assert ways == {"node1"}, "the old one is announced to nobody"
+    cluster.shell("node2", "virsh destroy web1")
+    cluster.play("undrain_node.yml", extra={"node": "node2", **DECLARED}, timeout=RUN)
+    assert domain(cluster, "node2") == "", "it is not defined there any more"
+
+
+def test_a_node_whose_guests_libvirt_runs_is_drained_by_it(cluster: Cluster, tmp_path: Path) -> None:
+    with Ticks(cluster.lab, "ext", addresses(cluster)[0]) as ticks:
+        run = cluster.play("drain_node.yml", extra={"node": "node1", "drain_to": ["node2"], **DECLARED}, timeout=RUN)
+        ticks.check()
+    assert "0 of 1 have moved from node1" in run.output, run.output
     check_whole(cluster, "node2", tmp_path)

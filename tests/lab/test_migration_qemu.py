@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from vmlab import Lab
 from vmlab.cluster import Cluster
 from vmlab.migrations import Migration, Ticks, move_guest
 
@@ -22,13 +21,11 @@ BOOT_SECONDS = 120  # 5 s on an idle machine; a slower one takes longer
 
 
 @pytest.fixture(scope="module")
-def cluster(standard_lab: Lab) -> Iterator[Cluster]:
-    built = Cluster(standard_lab)
-    built.play("site.yml", timeout=600)
-    built.attach({"name": "web1", "node": "node1"})
-    addresses = built.start_guests("node1", "web1", kind="qemu")["web1"]
-    built.wait_for_answer("ext", addresses, BOOT_SECONDS)
-    yield built
+def cluster(site: Cluster) -> Iterator[Cluster]:
+    site.attach({"name": "web1", "node": "node1"})
+    addresses = site.start_guests("node1", "web1", kind="qemu")["web1"]
+    site.wait_for_answer("ext", addresses, BOOT_SECONDS)
+    yield site
 
 
 def test_a_qemu_guest_that_moves_again_and_again_keeps_a_tcp_connection_and_stands_still_no_longer_than_qemu_says(

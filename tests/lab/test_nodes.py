@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from vmlab import Lab
 from vmlab.cluster import Cluster, reset_sessions
 from vmlab.drains import Hypervisors
 from vmlab.probe_report import format_result
@@ -21,13 +20,11 @@ RUN = 900.0  # seconds a playbook may take on a loaded machine
 
 
 @pytest.fixture(scope="module")
-def cluster(standard_lab: Lab) -> Iterator[Cluster]:
-    built = Cluster(standard_lab)
-    built.play("site.yml", timeout=RUN)
-    built.attach(*({"name": vm, "node": node} for vm, node in VMS.items()), timeout=RUN)
-    addresses = [each for vm, node in VMS.items() if vm != "off" for each in built.start_guests(node, vm)[vm]]
-    built.wait_for_answer("ext", addresses, 60)
-    yield built
+def cluster(site: Cluster) -> Iterator[Cluster]:
+    site.attach(*({"name": vm, "node": node} for vm, node in VMS.items()), timeout=RUN)
+    addresses = [each for vm, node in VMS.items() if vm != "off" for each in site.start_guests(node, vm)[vm]]
+    site.wait_for_answer("ext", addresses, 60)
+    yield site
 
 
 def homes(cluster: Cluster) -> dict[str, str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vmlab import Lab
 from vmlab.cluster import Cluster, reset_sessions
 from vmlab.playbooks import INVENTORY, playbook_environment
 from vmlab.probe_report import ProbeResult, format_result
@@ -23,13 +22,11 @@ VMS = {"web1": "node1", "web3": "node3"}
 
 
 @pytest.fixture(scope="module")
-def cluster(standard_lab: Lab) -> Cluster:
-    built = Cluster(standard_lab)
-    built.play("site.yml")
-    built.attach(*({"name": name, "node": node} for name, node in VMS.items()))
+def cluster(site: Cluster) -> Cluster:
+    site.attach(*({"name": name, "node": node} for name, node in VMS.items()))
     for name, node in VMS.items():
-        built.wait_for_answer("ext", built.start_guests(node, name)[name])
-    return built
+        site.wait_for_answer("ext", site.start_guests(node, name)[name])
+    return site
 
 
 def tell(result: ProbeResult) -> ProbeResult:

@@ -64,6 +64,16 @@ def test_the_mac_address_of_a_bridge_does_not_depend_on_whether_its_vlan_is_ther
     assert read(*interfaces) == read(*interfaces, nics=there)
 
 
+def test_a_bridge_on_a_vlan_of_a_bond_and_the_bond_have_the_mac_address_of_the_bonds_first_nic():
+    plan, mistakes = read(
+        {"name": "br0", "kind": "bridge", "ports": ["bond0.7"]}, {"name": "bond0.7", "kind": "vlan", "link": "bond0",
+                                                                  "id": 7},
+        {"name": "bond0", "kind": "bond", "ports": ["eth1", "eth0"]})
+    assert mistakes == []
+    assert {each.name: each.mac for each in plan.interfaces} == {
+        "eth0": "", "eth1": "", "bond0": "02:00:00:00:00:01", "bond0.7": "", "br0": "02:00:00:00:00:01"}
+
+
 @pytest.mark.parametrize(("interfaces", "told"), [
     ([{"name": "eth7"}], "the host has no such NIC; it has eth0, eth1, eth2"),
     ([{"name": "02:00:00:00:00:99"}], "no NIC, or more than one, has this MAC address"),
