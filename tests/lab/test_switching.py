@@ -200,8 +200,8 @@ def test_an_empty_node_is_removed_and_added_again(lab: Lab) -> None:
 
 def test_detached_vms_leave_nothing_behind(lab: Lab) -> None:
     public = cluster(lab, "public")
-    for guest in ("web1", "web2"):
-        lab.guest_del(guest)
+    for guest in list(lab.guests()):
+        lab.guest_del(guest.vm)
     public.detach("web1", "web2")
     for node in ("node1", "node2"):
         assert not [name for name in links(lab, node) if "_net" in name or "_vm" in name]
