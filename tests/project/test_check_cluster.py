@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.vmcluster.network.plugins.plugin_utils import inventory
 
-PACKAGE = next(path for path in Path(inventory.__file__).parents if path.name == "network")
-COLLECTIONS = PACKAGE.parents[2]
-DATACENTER = Path(__file__).parents[2] / "inventories" / "ipfabric_datacenter"
+ROOT = Path(__file__).parents[2]
+COLLECTIONS = ROOT / "collections"
+DATACENTER = ROOT / "inventories" / "ipfabric_datacenter"
 PASSWORD = "example-encrypt-yours"
 CHECK = "vmcluster.network.check_cluster"
 
