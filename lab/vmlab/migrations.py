@@ -30,26 +30,33 @@ ECHO_PORT, ECHO_EVERY = 7, 0.01
 
 
 class Migration:
-    """A run of migrate_vm.yml in the background; `with` waits for its end."""
+    """A run of migrate_vm.yml in the background; `with` waits for its end, and ends it after an error of its own."""
 
     def __init__(self, cluster: Cluster, moves: dict[str, str], **options: Any) -> None:
         self.cluster, self.moves, self.options = cluster, moves, options
         self.run: PlaybookRun | None = None
         self.error: BaseException | None = None
+        self.processes: list[subprocess.Popen[str]] = []
         self.thread = threading.Thread(target=self._play)
 
     def __enter__(self) -> Migration:
         self.thread.start()
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self.finish()
+    def __exit__(self, error: object, *_more: object) -> None:
+        if error is None:
+            self.finish()
+            return
+        for process in self.processes:
+            if process.poll() is None:
+                kill_with_workers(process)
+        self.thread.join()
 
     def _play(self) -> None:
         vms = [{"name": vm, "node": node} for vm, node in self.moves.items()]
         extra = {"vms": vms, **self.options.pop("extra", {})}
         try:
-            self.run = self.cluster.play("migrate_vm.yml", extra=extra, **self.options)
+            self.run = self.cluster.play("migrate_vm.yml", extra=extra, begun=self.processes.append, **self.options)
         except BaseException as error:
             self.error = error
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,11 +60,12 @@ def run_playbook(
     check: bool = True,
     timeout: float = 300.0,
     kill_after: float | None = None,
+    begun: Callable[[subprocess.Popen[str]], object] | None = None,
 ) -> PlaybookRun:
     """Run a playbook of the checkout against a lab.
 
     check: a failed run is a LabError with the output. kill_after: SIGKILL to the whole process group after so many
-    seconds, as when the controller dies; what had been printed until then is the output.
+    seconds, as when the controller dies; what had been printed until then is the output. begun: told of the process.
     """
     began = time.monotonic()
     process = subprocess.Popen(
@@ -77,6 +78,8 @@ def run_playbook(
         text=True,
         start_new_session=True,
     )
+    if begun is not None:
+        begun(process)
     try:
         output, _nothing = process.communicate(timeout=timeout if kill_after is None else kill_after)
     except subprocess.TimeoutExpired as late:

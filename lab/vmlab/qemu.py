@@ -70,6 +70,12 @@ def qemu_argv(record: GuestRecord, node: str, interface: str, mac: str, mtu: int
     return [*argv, "-incoming", "defer"] if incoming else argv
 
 
+def listens(path: Path) -> bool:
+    """Whether a qemu takes connections at its control socket, which is there a moment before it does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        return link.connect_ex(str(path)) == 0
+
+
 class Qmp:
     """A connection to a qemu's control socket (QEMU Machine Protocol)."""
 

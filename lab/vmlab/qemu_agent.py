@@ -22,7 +22,7 @@ from .errors import LabError
 from .guest_agent import LOOK_EVERY
 from .guests import guest_mac
 from .netns import leave_mounts, named_netns, set_netns
-from .qemu import IMAGE, RUN, Qmp, place, qemu_argv
+from .qemu import IMAGE, RUN, Qmp, listens, place, qemu_argv
 from .state import LabState, find_process
 from .taps import find_vm_interface
 
@@ -100,7 +100,7 @@ class QemuAgent:
         argv = qemu_argv(self.record, self.node, name, mac, mtu, self.incoming)
         before = ["setpriv", "--pdeathsig", "KILL", "chroot", str(root)]
         qemu = subprocess.Popen([*before, *argv], stdin=subprocess.DEVNULL)
-        while not place(self.state, self.record.vm, self.node, "qmp").exists():
+        while not listens(place(self.state, self.record.vm, self.node, "qmp")):
             if qemu.poll() is not None:
                 raise LabError(f"qemu ended with {qemu.returncode}")
             time.sleep(LOOK_EVERY)
