@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from vmlab.cli import parse_duration
 from vmlab.enter import command_prefix
 from vmlab.errors import LabError
 from vmlab.hosts import raise_inotify_limit
+from vmlab.qemu import listens
 from vmlab.roots import provide_folder
 from vmlab.state import (
     GuestRecord,
@@ -181,3 +183,13 @@ def test_the_limit_of_inotify_instances_is_raised_and_never_lowered(tmp_path: Pa
         raise_inotify_limit(limit)
         assert int(limit.read_text()) == wanted
     raise_inotify_limit(tmp_path / "absent")
+
+
+def test_a_control_socket_that_is_there_and_not_listened_to_yet_is_not_taken_for_a_qemu(tmp_path: Path) -> None:
+    path = tmp_path / "qmp"
+    assert not listens(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        assert path.exists() and not listens(path)
+        server.listen()
+        assert listens(path)
