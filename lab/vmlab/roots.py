@@ -46,6 +46,11 @@ REPOSITORY_PACKAGES = (
     "--no-install-recommends cloud-init",
     "--no-install-recommends novnc websockify nginx openssl",
 )
+# What one Debian alone has, or what is tested on one alone: Incus goes on where LXD was.
+SYSTEM_PACKAGES = {
+    "bookworm": ("--no-install-recommends lxd",),
+    "trixie": ("--no-install-recommends incus-base",),
+}
 # What has no use in a container, or would work on its own account in the middle of a test.
 MASKED_UNITS = (
     "apt-daily.timer apt-daily-upgrade.timer console-getty.service dpkg-db-backup.timer e2scrub_all.timer"
@@ -84,8 +89,13 @@ def recipe_hash(*parts: object) -> str:
 
 def base_root(system: str) -> Path:
     """Where the root of a system is, built or not."""
-    recipe = recipe_hash(system, PREINSTALLED, REPOSITORY_PACKAGES, MASKED_UNITS, DOWNLOAD_HOOK, CONFIGURATION)
+    recipe = recipe_hash(system, PREINSTALLED, downloads_of(system), MASKED_UNITS, DOWNLOAD_HOOK, CONFIGURATION)
     return cache_folder() / f"{system}-{recipe}"
+
+
+def downloads_of(system: str) -> tuple[str, ...]:
+    """The packages in a system's repository, one installation a line."""
+    return (*REPOSITORY_PACKAGES, *SYSTEM_PACKAGES.get(system, ()))
 
 
 def layer_root(system: str, packages: Iterable[str]) -> Path:
@@ -160,7 +170,7 @@ def build_base(system: str, draft: Path, mirror: str) -> None:
     hook = draft / "download"
     hook.write_text(DOWNLOAD_HOOK.format(repository=REPOSITORY))
     hook.chmod(0o755)
-    (draft / "downloads").write_text("".join(f"{line}\n" for line in REPOSITORY_PACKAGES))
+    (draft / "downloads").write_text("".join(f"{line}\n" for line in downloads_of(system)))
     run_builder(
         [
             "mmdebstrap",
