@@ -27,9 +27,7 @@ from pathlib import Path
 
 from results import Counts, Result, count_junit, format_closing, format_duration
 from steps import ROOT, Step, find_steps
-
-sys.path.insert(0, str(ROOT / "lab"))
-from vmlab.state import BASE as LABS
+from vmlab.state import BASE as LABS  # which steps.py has put on the path
 
 REPORTS = ROOT / "reports"
 HEARTBEAT = 60.0  # seconds between two signs of life of a long step

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
+from vmlab.kept_modules import switch_environment
+
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "reports"
 BIN = Path(sys.executable).parent
@@ -114,6 +117,7 @@ def molecule_environment(scenario: str) -> dict[str, str]:
     """Return the environment that gives a scenario's run a lab and a folder of its own."""
     short = hashlib.sha256(scenario.encode()).hexdigest()[:4]
     return {
+        **switch_environment(),
         "VMCLUSTER_LAB": f"m{short}-{os.getpid()}",  # a lab's name has 16 characters at most
         "MOLECULE_EPHEMERAL_DIRECTORY": str(ROOT / ".cache" / "molecule" / scenario),
         "PY_COLORS": "0",

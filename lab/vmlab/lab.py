@@ -20,6 +20,7 @@ from .disks import make_disk, make_keys, renew_disk
 from .enter import command_prefix
 from .errors import LabError
 from .hosts import Tell
+from .kept_modules import bytecode_layer
 from .lab_guests import GuestOperations, be_silent
 from .netns import NAMED, release_named_netns, remove_netns
 from .probe import Probe
@@ -72,6 +73,7 @@ class Lab(GuestOperations):
         roots = {
             host.name: [
                 *([str(saved / host.name)] if saved else []),
+                *map(str, bytecode_layer()),
                 *map(
                     str,
                     provide_roots(

@@ -27,6 +27,7 @@ from .topology import build_topology
 
 REBOOT = 133  # systemd-nspawn's exit code when a container with --keep-unit reboots
 BOOT_TIMEOUT = 90.0
+BYTECODE = "var/cache/vmlab-bytecode"  # what bytecode.py keeps, in a layer that has the folder
 
 
 class Supervisor:
@@ -101,6 +102,7 @@ class Supervisor:
             "--timezone=off",
             "--link-journal=no",
             "--notify-ready=yes",
+            *(f"--bind={root / BYTECODE}:/{BYTECODE}" for root in self.roots if (root / BYTECODE).is_dir()),
         ]
         environment = {
             "PATH": os.environ["PATH"],

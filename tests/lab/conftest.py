@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 from vmlab import Lab
 from vmlab.cluster import Cluster
+from vmlab.kept_modules import switch_environment
 from vmlab.sites import configured_cluster
 from vmlab.state import CHECKOUT
 from vmlab.stories import unique_lab_name
@@ -18,6 +20,7 @@ from vmlab.stories import unique_lab_name
 def pytest_configure(config: pytest.Config) -> None:
     # Lets tests import this collection as Ansible does.
     _AnsibleCollectionFinder(paths=[str(CHECKOUT / "collections")], scan_sys_paths=True)._install()
+    os.environ.update(switch_environment())
     config.addinivalue_line("markers", "lab: boots hosts of the lab; needs root and lab/requirements-apt.txt")
 
 
