@@ -11,7 +11,7 @@ from .check_vms import gives_out
 from .cluster import ADDITIONAL, MAIN, Cluster, Host, Port, span_of
 from .findings import Findings, Place
 from .read_ports import ADDITIONAL_PORT, MANAGEMENT_PORT, POOLS, UPLINK
-from .values import Address
+from .values import Address, Network
 
 PORT_OF = {MAIN: UPLINK, ADDITIONAL: ADDITIONAL_PORT}
 """By network of a switching cluster: what the variables of the node's port in it begin with."""
@@ -30,7 +30,9 @@ def check_nodes(findings: Findings, hosts: Mapping[str, Host], clusters: Sequenc
             else:
                 continue
             _check_ports(place, host)
+            _check_bridge_names(place, cluster, host)
             _check_own_addresses(place, cluster, host, taken)
+            _check_default_routes(place, cluster, host)
             _check_guests(findings, cluster, host)
         _check_networks(findings, cluster)
 
@@ -112,6 +114,11 @@ def _check_routing(place: Place, cluster: Cluster, host: Host) -> None:
         )
     if host.additional is not None:
         place.at(f"{ADDITIONAL_PORT}_port").mistake("a routing cluster has one network", "leave the port out")
+    if cluster.provider is not None and cluster.mtu > cluster.provider.mtu:
+        Place(place.findings, cluster.where, "cluster.mtu").mistake(
+            f"{cluster.mtu} is greater than the MTU {cluster.provider.mtu} of the provider's network",
+            f"lower it to {cluster.provider.mtu}, or leave it out",
+        )
     if not host.pools and host.pools_complete:
         place.at(POOLS).mistake("is missing", "give the addresses that the provider routes to this node")
 
@@ -129,14 +136,51 @@ def _check_ports(place: Place, host: Host) -> None:
             place.at(key).mistake(f"{nic} is used for {first} already", "name another NIC")
 
 
+def _check_bridge_names(place: Place, cluster: Cluster, host: Host) -> None:
+    bridges = {network.bridge for network in cluster.networks if network.bridge}
+    for name, port in ports_of(host):
+        for nic in bridges & {*port.nics}:
+            place.at(f"{name}_port").mistake(f"{nic} is a bridge of {cluster.where}", "name the NIC below it")
+    if host.management_port in bridges:
+        place.at(MANAGEMENT_PORT).mistake(
+            f"{host.management_port} is a bridge of {cluster.where}", "name the NIC that the node is reached by"
+        )
+
+
+def _check_default_routes(place: Place, cluster: Cluster, host: Host) -> None:
+    """A node has one default route per family, and not by an address that VMs have as their gateway."""
+    first: dict[int, str] = {}
+    for name, port in ports_of(host):
+        for index, gateway in enumerate(port.gateways):
+            here = place.at(f"{name}_gateways[{index}]")
+            other = first.setdefault(gateway.version, str(gateway))
+            if other != str(gateway) or (index and gateway in port.gateways[:index]):
+                here.mistake(f"{other} is the node's IPv{gateway.version} gateway already", "leave one per family")
+            if not gateway.is_link_local:  # each interface has link-local addresses of its own
+                _check_not_of_vms(here, cluster, gateway)
+    known = first or host.management_port or not any(port.addresses for _name, port in ports_of(host))
+    if not known and all(port.complete for _name, port in ports_of(host)):
+        place.at(f"{UPLINK}_gateways").warning(
+            "is missing, and no port has a gateway: a default route that the node has by these ports goes",
+            "name the router",
+        )
+
+
 def _check_own_addresses(place: Place, cluster: Cluster, host: Host, taken: dict[Address, str]) -> None:
     on_link = cluster.provider is not None and cluster.provider.on_link
+    seen: set[Address] = set()
     for name, port in ports_of(host):
         for index, own in enumerate(port.addresses):
             here = place.at(f"{name}_addresses[{index}]")
             other = taken.setdefault(own.ip, host.name)
             if other != host.name:
                 here.mistake(f"{own.ip} is that of {other} too", "give each node its own")
+            elif own.ip in seen:
+                here.mistake(f"{own.ip} is there twice", "leave one")
+            elif _is_no_hosts(own.ip, own.network):
+                here.mistake(f"{own.ip} is the first or last of {own.network}, which no host has", "correct it")
+            seen.add(own.ip)
+            _check_not_of_vms(here, cluster, own.ip)
             _check_not_given_out(here, cluster, own.ip)
         for index, gateway in enumerate(port.gateways):
             here = place.at(f"{name}_gateways[{index}]")
@@ -144,12 +188,30 @@ def _check_own_addresses(place: Place, cluster: Cluster, host: Host, taken: dict
             near = gateway.is_link_local or any(gateway in own.network for own in port.addresses)
             if any(own.ip == gateway for own in port.addresses):
                 here.mistake(f"{gateway} is the node's own address", "give the router's")
+            elif any(_is_no_hosts(gateway, own.network) for own in port.addresses):
+                here.mistake(f"{gateway} is the first or last of the node's subnet, which no host has", "correct it")
             elif not port.complete:
                 continue
             elif not near and not on_link:
                 here.mistake(f"{gateway} is in none of the node's subnets", f"correct it, or {name}_addresses")
             elif all(own.version != gateway.version for own in port.addresses):
                 here.mistake(f"the node has no IPv{gateway.version} address", f"add one to {name}_addresses")
+
+
+def _check_not_of_vms(place: Place, cluster: Cluster, address: Address) -> None:
+    """With the first VM a gateway of the node's would be the node itself, and the node lost."""
+    if cluster.provider is not None and address in (each for _key, each in cluster.gateway.addresses()):
+        place.mistake(
+            f"{address} is cluster.gateway too, which every VM interface of the node has",
+            "choose another cluster.gateway: a private address that nothing else uses",
+        )
+
+
+def _is_no_hosts(address: Address, network: Network) -> bool:
+    """Whether it is an IPv4 subnet's own or its broadcast address (RFC 3021: two addresses are two hosts)."""
+    if address.version != 4 or network.version != 4 or network.prefixlen > 30:
+        return False
+    return address in (network.network_address, network.broadcast_address)
 
 
 def _check_not_given_out(place: Place, cluster: Cluster, address: Address) -> None:

@@ -39,6 +39,7 @@ HOST_KEYS = (
     *NODE_KEYS,
 )
 CLUSTER_KEY = "cluster"
+_PREFIXES = ("underlay_", f"{UPLINK}_", f"{ADDITIONAL_PORT}_", "management_", "routing_", "vnc_")
 
 _PLATFORMS = {
     NODES: ("", (FRR,)),
@@ -92,8 +93,10 @@ def read_host(place: Place, group: str, variables: Mapping[str, object]) -> Host
 
 def _check_name(place: Place, name: object) -> None:
     """Warn of a variable that looks like one of ours; it may be the operator's own, so it is no mistake."""
-    if isinstance(name, str) and name.startswith("underlay_") and name not in HOST_KEYS:
-        near = difflib.get_close_matches(name, HOST_KEYS, n=1)
+    if not isinstance(name, str) or name in HOST_KEYS or not name.startswith(_PREFIXES):
+        return
+    near = difflib.get_close_matches(name, HOST_KEYS, n=1, cutoff=0.6 if name.startswith("underlay_") else 0.8)
+    if near or name.startswith("underlay_"):
         place.at(shown(name).strip("'")).warning(
             "is not a variable of this collection", f"did you mean {near[0]}?" if near else "nothing reads it"
         )

@@ -48,7 +48,7 @@ def read_nic(place: Place, value: object) -> str:
         return ""
     if _MAC.fullmatch(text.lower()) or _PCI.fullmatch(text.lower()):
         return text.lower()
-    if ":" in text or not _NAME.fullmatch(text) or text == "lo":
+    if ":" in text or not _NAME.fullmatch(text) or text in ("all", "default", "lo"):
         place.mistake(f"{shown(text)} is not a NIC", "give its name, MAC address, or PCI path as in 0000:03:00.0")
         return ""
     return text

@@ -17,6 +17,8 @@ BOND_MODES = ("802.3ad", "active-backup", "balance-xor")
 VLAN_MAXIMUM = 4094
 
 _BRIDGE = re.compile(r"[a-z][a-z0-9_-]{0,8}", re.ASCII)
+_KERNELS_NAMES = ("all", "default", "lo")
+"""Sysctls of `all` are of every interface."""
 _DEFAULT_BRIDGES = {MAIN: "br0", ADDITIONAL: "br1"}
 
 
@@ -51,7 +53,7 @@ def _read_network(place: Place, name: str, value: object) -> SwitchedNetwork:
 def _read_bridge(place: Place, value: object) -> str:
     """Return a bridge's name that leaves room for what is named after it: `br0v4094`."""
     name = read_text(place, value)
-    if name is not None and not _BRIDGE.fullmatch(name):
+    if name is not None and (name in _KERNELS_NAMES or not _BRIDGE.fullmatch(name)):
         place.mistake(f"{shown(name)} is not a bridge's name here", "use a-z, 0-9, '_', '-', first a letter, at most 9")
         return ""
     return name or ""
