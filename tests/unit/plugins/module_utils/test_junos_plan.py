@@ -3,6 +3,7 @@
 """Plans for a Junos core gateway: from a configuration that was found to the lines that make the difference."""
 
 import copy
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -26,23 +27,7 @@ FULL = dict(V4, local_address="10.20.0.1", password="lc", hold_time=10, bfd={}, 
 AS = "<routing-options><autonomous-system><as-number>65010</as-number></autonomous-system></routing-options>"
 ADOPTED = {"name": "VM", "import_policy": "VM", "export_policy": "reject-all", "neighbors": [{"address": "10.20.0.21"}]}
 # VMmanager's documented recipe, as an operator typed it.
-RECIPE = """
-<policy-options>
-  <policy-statement><name>VM</name>
-    <term><name>isp-ipv4</name>
-      <from><protocol>bgp</protocol>
-        <route-filter><address>203.0.113.0/24</address><orlonger/></route-filter></from>
-      <then><accept/></then></term>
-    <then><reject/></then></policy-statement>
-  <policy-statement><name>reject-all</name><then><reject/></then></policy-statement>
-</policy-options>
-<protocols><bgp>
-  <group><name>VM</name><import>VM</import><export>reject-all</export><peer-as>65010</peer-as>
-    <log-updown/>
-    <neighbor><name>10.20.0.21</name></neighbor></group>
-  <group><name>INTERNET</name><type>external</type><export>reject-all</export>
-    <neighbor><name>198.18.0.2</name><peer-as>64999</peer-as></neighbor></group>
-</bgp></protocols>"""
+RECIPE = (Path(__file__).parents[2] / "junos" / "recipe.xml").read_text(encoding="utf-8")
 
 
 def filled(specification, values):
@@ -153,20 +138,13 @@ def test_a_cluster_without_prefixes_of_a_family_has_no_term_there():
         f"set {POLICY}VMC-RR-V6-IN then reject", f"set {GROUP}VMC-RR-V6 import VMC-RR-V6-IN"]
 
 
-def test_of_a_changed_prefix_the_old_one_goes():
-    pool = changed(ALPHA, prefixes=[{"prefix": "203.0.113.0/25", "length": 32}])
+@pytest.mark.parametrize(("prefix", "length"), [("203.0.113.0/25", 32), ("203.0.113.0/24", 30)])
+def test_of_a_changed_prefix_or_length_the_old_filter_goes(prefix, length):
+    pool = changed(ALPHA, prefixes=[{"prefix": prefix, "length": length}])
     filters = f"{POLICY}VMC-RR-V4-IN term alpha from route-filter "
     assert lines(configured(V4), changed(V4, accept=[pool])) == [
         f"delete {filters}203.0.113.0/24 prefix-length-range /32-/32",
-        f"set {filters}203.0.113.0/25 prefix-length-range /32-/32"]
-
-
-def test_of_a_changed_length_the_old_filter_goes():
-    pool = changed(ALPHA, prefixes=[{"prefix": "203.0.113.0/24", "length": 30}])
-    filters = f"{POLICY}VMC-RR-V4-IN term alpha from route-filter "
-    assert lines(configured(V4), changed(V4, accept=[pool])) == [
-        f"delete {filters}203.0.113.0/24 prefix-length-range /32-/32",
-        f"set {filters}203.0.113.0/24 prefix-length-range /30-/32"]
+        f"set {filters}{prefix} prefix-length-range /{length}-/32"]
 
 
 def test_a_changed_community_is_replaced_and_not_added_to():
