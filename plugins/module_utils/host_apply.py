@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, ContextManager, Dict, Mapping, Optional, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import apply, host_change
-from ansible_collections.vmcluster.network.plugins.module_utils.host_read import read_records
+from ansible_collections.vmcluster.network.plugins.module_utils.host_read import ask, read_records
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_boot import PYTHONS
 
@@ -51,16 +51,14 @@ def start_change(record: Mapping[str, Any], help_steps: Tuple[Step, ...], second
         apply.run_command(["systemctl", "enable", host_change.BOOT_UNIT_NAME])
     os.makedirs(host_change.FOLDER, mode=0o700, exist_ok=True)
     apply.remove_file(host_change.APPLIED_PATH)
-    apply.write_file(host_change.CHANGE_PATH, json.dumps(record), 0o600)
+    # The way back is armed first: a record whose writer has died is never without it.
+    _start_later("rollback", record["id"], f"{seconds}s", "rollback", "timer", record["id"])
     try:
-        _start_later("rollback", record["id"], f"{seconds}s", "rollback", "timer", record["id"])
-    except apply.ApplyError:
-        apply.remove_file(host_change.CHANGE_PATH)
-        raise
-    try:
+        apply.write_file(host_change.CHANGE_PATH, json.dumps(record), 0o600)
+        _sync_records()
         _start_later("apply", record["id"], "1s", "apply", record["id"])
-    except apply.ApplyError:
-        forget_change(record["id"])
+    except (apply.ApplyError, OSError):
+        _forget(record["id"])
         raise
 
 
@@ -72,20 +70,43 @@ def send_back(name: str) -> None:
 def confirm_change(name: str) -> bool:
     """Let a change stay; return whether it was still there to be confirmed."""
     told = {"id": name, "outcome": "confirmed", "by": "test", "failures": [], "missing": []}
-    return forget_change(name, told)
-
-
-def forget_change(name: str, told: Optional[Mapping[str, Any]] = None) -> bool:
-    """Stop the timer and forget the record, with `told` as the outcome; return whether it was still there."""
-    with apply.host_lock(host_change.LOCK_PATH, LOCK_WAIT, "changes the host's network"):
+    with hold_network():
         if read_pending().get("id") != name:
             return False
-        apply.run_command(["systemctl", "stop", f"{host_change.UNIT}-rollback-{name}.timer"])
-        if told is not None:
-            apply.write_file(host_change.OUTCOME_PATH, json.dumps(told), 0o600)
-        apply.remove_file(host_change.CHANGE_PATH)
-        apply.remove_file(host_change.APPLIED_PATH)
+        apply.write_file(host_change.OUTCOME_PATH, json.dumps(told), 0o600)
+        _forget(name)
         return True
+
+
+def hold_network() -> ContextManager[None]:
+    """Keep others out that change the host's network: other controllers, the script."""
+    return apply.host_lock(host_change.LOCK_PATH, LOCK_WAIT, "changes the host's network")
+
+
+def see_return(name: str) -> None:
+    """Send a change back whose timer has gone off, or is lost, while the change is still open."""
+    units = [f"{host_change.UNIT}-{what}-{name}.{kind}" for what in ("rollback", "return")
+             for kind in ("timer", "service")]
+    states = ask("systemctl", "is-active", *units).split()
+    if not {"active", "activating", "reloading", "deactivating"} & {*states}:
+        send_back(name)
+
+
+def _forget(name: str) -> None:
+    """Forget the record, which decides, and then stop the timer, which finds nothing to do if it comes before that."""
+    apply.remove_file(host_change.CHANGE_PATH)
+    _sync_records()
+    apply.remove_file(host_change.APPLIED_PATH)
+    ask("systemctl", "stop", f"{host_change.UNIT}-rollback-{name}.timer")
+
+
+def _sync_records() -> None:
+    """Let a power cut not change which records are there: configuration may be on another file system."""
+    handle = os.open(host_change.FOLDER, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_pending() -> Dict[str, Any]:
@@ -96,7 +117,10 @@ def read_pending() -> Dict[str, Any]:
 def read_outcome(name: str) -> Optional[Dict[str, Any]]:
     """Return what has become of a change; None while that is open."""
     told = read_records(host_change.OUTCOME_PATH)
-    return told if told is not None and told.get("id") == name else None
+    if told is None or told.get("id") != name:
+        return None
+    # Who confirmed may have died before the record was gone, and then the change goes back.
+    return None if told["outcome"] == "confirmed" and read_pending().get("id") == name else told
 
 
 def read_applied(name: str) -> Optional[Dict[str, Any]]:

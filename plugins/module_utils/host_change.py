@@ -81,8 +81,8 @@ def complain(said):
 def run(argv, text=None):
     left = max(1, min(COMMAND_TIME, deadline[0] - time.monotonic()))
     try:
-        done = subprocess.run(argv, input=text or "", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              universal_newlines=True, timeout=left, env={"PATH": PATH, "LC_ALL": "C"})
+        done = subprocess.run(argv, input=text or "", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=left,
+                              encoding="utf-8", errors="replace", env={"PATH": PATH, "LC_ALL": "C"})
     except (OSError, subprocess.TimeoutExpired) as error:
         complain(" ".join(argv) + ": " + str(error))
         return ""
@@ -95,12 +95,16 @@ def write_file(path, text, mode):
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=folder, prefix=".vmcluster-")
-    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
-        os.fchmod(stream.fileno(), mode)
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(draft, path)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(draft, path)
+    except OSError:
+        os.unlink(draft)
+        raise
 
 
 def remove_file(path):
@@ -109,14 +113,37 @@ def remove_file(path):
 
 
 def put_files(files):
-    for path in sorted(files):
+    """Return whether all are as they should be, also after a power cut. What goes makes room for what comes."""
+    before = len(failures)
+    for path in sorted(files, key=lambda each: (files[each] is not None, each)):
         try:
             if files[path] is None:
                 remove_file(path)
-            else:
+            elif not is_there(path, files[path]):
                 write_file(path, files[path]["text"], files[path]["mode"])
+            sync_folder(path)
         except OSError as error:
             complain(path + ": " + str(error))
+    return len(failures) == before
+
+
+def is_there(path, file):
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.read() == file["text"] and os.fstat(stream.fileno()).st_mode & 0o7777 == file["mode"]
+    except OSError:
+        return False
+
+
+def sync_folder(path):
+    try:
+        handle = os.open(os.path.dirname(path), os.O_RDONLY)
+    except FileNotFoundError:  # then nothing is to be kept there
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def put_sysctls(values, wait):
@@ -141,7 +168,7 @@ def delete_links(names):
 def go(side, wait):
     for argv in side["leave"]:
         run(argv)
-    put_files(side["files"])
+    whole = put_files(side["files"])
     delete_links(side["delete"])
     put_sysctls(side["before"], 0)
     for argv in side["enter"]:
@@ -149,6 +176,7 @@ def go(side, wait):
     # NetworkManager makes a link again that it misses, until it has read the new files.
     delete_links(side["delete"])
     put_sysctls(side["sysctls"], wait)
+    return whole
 
 
 def missing(state):
@@ -192,11 +220,20 @@ def stop(change, *units):
         subprocess.call(["systemctl", "stop", UNIT + unit % change["id"]], stderr=subprocess.DEVNULL)
 
 
-def finish(change, who, left):
+def is_armed(change):
+    return subprocess.call(["systemctl", "is-active", "--quiet", UNIT + "-rollback-%s.timer" % change["id"]]) == 0
+
+
+def finish(change, who, left, whole):
+    """Tell what has become of the change. Its record stays while a file is not as before: the next boot tries again."""
     told = {"id": change["id"], "outcome": "rolled back", "by": who, "failures": failures, "missing": left}
-    write_file(OUTCOME, json.dumps(told), 0o600)
+    try:
+        write_file(OUTCOME, json.dumps(told), 0o600)
+    except OSError as error:
+        complain(OUTCOME + ": " + str(error))
     remove_file(APPLIED)
-    remove_file(CHANGE)
+    if whole:
+        remove_file(CHANGE)
 
 
 def main():
@@ -210,21 +247,24 @@ def main():
         change = read_change()
         if change is None or name not in ("", change["id"]):
             print("nothing to do")
+        elif verb == "apply" and not is_armed(change):  # nothing is begun without a way back
+            complain("not begun: the timer of the way back has gone off already")
+            finish(change, "timer", [], True)
         elif verb == "apply":
             go(change["apply"], KERNEL_TIME)
             write_file(APPLIED, json.dumps({"id": change["id"], "failures": failures}), 0o600)
         elif verb == "rollback":
             deadline[0] = time.monotonic() + RETURN_TIME
-            go(change["rollback"], 0)
+            whole = go(change["rollback"], 0)
             left = settle(change["state"])
             if who != "timer":
                 stop(change, "-rollback-%s.timer")
-            finish(change, who, left)
+            finish(change, who, left, whole)
         else:
-            put_files(change["rollback"]["files"])
+            whole = put_files(change["rollback"]["files"])
             for argv in change["boot"]:
                 run(argv)
-            finish(change, "boot", [])
+            finish(change, "boot", [], whole)
 
 
 if __name__ == "__main__":

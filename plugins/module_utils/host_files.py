@@ -11,6 +11,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.host_plan import
 
 HEADER = "# Made by vmcluster.network (host_network); changes here are lost."
 MARK = "#vmcluster: "
+CLOUD_INIT_PATH = "/etc/cloud/cloud.cfg.d/99-vmcluster-host-network.cfg"
 SYSCTL_PATH = "/etc/sysctl.d/60-vmcluster-host-network.conf"
 
 
@@ -38,6 +39,16 @@ def render_sysctls(plan: HostPlan) -> "dict[str, File]":
         return {}
     lines = [HEADER, *(f"{key} = {value}" for key, value in plan.sysctls.items())]
     return {SYSCTL_PATH: File(join(lines))}
+
+
+def keep_from_cloud_init(files: Files) -> "dict[str, File]":
+    """Return the file that leaves cloud-init no say in the network, where lines are set aside in a file of its own.
+
+    Some sources of data let it write that anew at each boot, and what was set aside would count again.
+    """
+    theirs = [path for path, file in files.items() if "cloud-init" in path.rpartition("/")[2] and file is not None
+              and any(line.startswith(MARK) for line in file.text.splitlines())]
+    return {CLOUD_INIT_PATH: File(join([HEADER, "network: {config: disabled}"]))} if theirs else {}
 
 
 def join(lines: Iterable[str]) -> str:

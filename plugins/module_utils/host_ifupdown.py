@@ -69,16 +69,35 @@ def take_over(text: str, names: Sequence[str], path: str) -> str:
 
 
 def defined_names(text: str) -> List[str]:
-    """Return the interfaces that a file has stanzas of."""
+    """Return the interfaces that a file has stanzas of, `eth0:1` among them."""
     return [match.group(1) for match in (_IFACE.match(line) for line in text.splitlines()) if match]
 
 
+def interface_of(name: str) -> str:
+    """Return the interface that a stanza is of: `eth0:1` is of `eth0`."""
+    return name.partition(":")[0]
+
+
+def sourced_paths(text: str) -> List[str]:
+    """Return the patterns of the files that a file reads."""
+    found = []
+    for words in (line.split() for line in text.splitlines()):
+        if words[:1] in (["source"], ["source-directory"]):
+            paths = [word if word.startswith("/") else f"/etc/network/{word}" for word in words[1:]]
+            found += paths if words[0] == "source" else [f"{path.rstrip('/')}/*" for path in paths]
+    return found
+
+
+def find_volatile(path: str, text: str, names: Sequence[str]) -> List[str]:
+    """Return why stanzas of these interfaces cannot be set aside in a file: it is made anew at each boot."""
+    there = sorted({name for name in defined_names(text) if interface_of(name) in names})
+    if not there or not path.startswith("/run/"):
+        return []
+    return [f"{path} has {', '.join(there)} and is made anew at each boot: take the line that reads it out of {MAIN}"]
+
+
 def _reads_ours(line: str) -> bool:
-    words = line.split()
-    if words[:1] == ["source-directory"]:
-        return any(word.rstrip("/") == FOLDER for word in words[1:])
-    return words[:1] == ["source"] and any(
-        fnmatch.fnmatch(PATH, word if word.startswith("/") else f"/etc/network/{word}") for word in words[1:])
+    return any(fnmatch.fnmatch(PATH, pattern) for pattern in sourced_paths(line))
 
 
 def _find_lines(lines: Sequence[str], names: Sequence[str]) -> Iterator[int]:
@@ -88,7 +107,7 @@ def _find_lines(lines: Sequence[str], names: Sequence[str]) -> Iterator[int]:
     for number, line in enumerate(lines):
         if _KEYWORD.match(line) and not continued:
             match = _IFACE.match(line)
-            inside, between = bool(match and match.group(1) in names), []
+            inside, between = bool(match and interface_of(match.group(1)) in names), []
         continued = line.endswith("\\")
         if not inside:
             continue

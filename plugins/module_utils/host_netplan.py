@@ -9,6 +9,7 @@ line.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
@@ -30,6 +31,8 @@ except ImportError:  # netplan itself needs it, so where it is missing there is 
     yaml = None  # type: ignore[assignment]
 
 PATH = "/etc/netplan/90-vmcluster.yaml"
+KEPT = frozenset(("match", "set-name"))
+"""What gives a NIC its name stays the operator's: set aside, the next boot would not know the NIC by it."""
 SECTIONS = {"port": "ethernets", "bridge": "bridges", "bond": "bonds", "vlan": "vlans"}
 
 _KEY = re.compile(r"""( *)(?:"([^"]+)"|'([^']+)'|([^\s"'#:]+)):(?:\s|$)""")
@@ -81,12 +84,32 @@ def _compare(before: str, after: str, names: Sequence[str]) -> str:
         return "" if before == after else "PyYAML is missing on the host, so it cannot be made sure what the file says"
     try:
         expected, found = (_without(yaml.safe_load(text), names) for text in (before, after))
-        left = _names(yaml.safe_load(after)) & set(names)
+        left = {name for name, keys in _keys(yaml.safe_load(after)).items() if name in names and keys - KEPT}
+        lost = {name for name, keys in _keys(yaml.safe_load(before)).items()
+                if name in names and "set-name" in keys - _keys(yaml.safe_load(after)).get(name, set())}
     except yaml.YAMLError as error:
         return f"is no YAML: {error}"
-    if left or expected != found:
-        return f"{', '.join(sorted(left or names))} cannot be set aside there: write one key a line"
+    if left or lost or expected != found:
+        return f"{', '.join(sorted(left | lost or names))} cannot be set aside there: write one key a line"
     return ""
+
+
+def find_others(text: str, macs: Mapping[str, str]) -> Iterator[str]:
+    """Yield why an operator's file has a say in an interface by a definition of another name; macs: MAC address by
+    interface. Of networkd's files, which netplan names after definitions, the first that matches counts."""
+    try:
+        content = yaml.safe_load(text) if yaml is not None else None
+    except yaml.YAMLError:
+        return  # take_over has told it
+    for called, definition in _sections(content).get("ethernets", {}).items():
+        match = definition.get("match") if isinstance(definition, dict) else None
+        if not isinstance(match, dict) or str(called) in macs:
+            continue
+        for name, mac in macs.items():
+            chosen = definition["set-name"] == name if "set-name" in definition else (
+                fnmatch.fnmatch(name, str(match.get("name", ""))) or str(match.get("macaddress", "")).lower() == mac)
+            if chosen and str(called) < name:
+                yield f"{called} matches {name} and comes before what this collection writes: call it {name} there"
 
 
 def _sections(content: Any) -> Dict[str, Dict[str, Any]]:
@@ -94,8 +117,10 @@ def _sections(content: Any) -> Dict[str, Dict[str, Any]]:
     return {key: value for key, value in (network or {}).items() if isinstance(value, dict)}
 
 
-def _names(content: Any) -> Set[str]:
-    return {str(name) for section in _sections(content).values() for name in section}
+def _keys(content: Any) -> Dict[str, Set[str]]:
+    """The keys of each definition; one that is no mapping has itself as its only one."""
+    return {str(name): {*map(str, each)} if isinstance(each, dict) else {str(each)}
+            for section in _sections(content).values() for name, each in section.items()}
 
 
 def _without(content: Any, names: Sequence[str]) -> Mapping[str, Any]:
@@ -125,10 +150,25 @@ def _find_lines(lines: Sequence[str], names: Set[str]) -> Iterator[int]:
             taken[number] = []
         elif section is not None and child_indent in (-1, indent):
             child_indent = indent
-            taken[section[0]].append(key in names)
-            if key in names:
-                yield from range(number, _end_of(lines, number, indent))
+            chosen = list(_lines_of(lines, number, indent)) if key in names else []
+            taken[section[0]].append(number in chosen)
+            yield from chosen
     yield from (number for number, each in taken.items() if each and all(each))
+
+
+def _lines_of(lines: Sequence[str], start: int, indent: int) -> Iterator[int]:
+    """Yield the numbers of a definition's lines but those of KEPT, in front of which its name stays."""
+    end = _end_of(lines, start, indent)
+    keys = {number: match for number, match in ((each, _KEY.match(lines[each])) for each in range(start + 1, end))
+            if match}
+    inner = min((len(match.group(1)) for match in keys.values()), default=0)
+    kept = {number: match.group(4) for number, match in keys.items()
+            if match.group(4) in KEPT and len(match.group(1)) == inner}
+    if "set-name" not in kept.values():
+        yield from range(start, end)
+        return
+    stay = {line for number in kept for line in range(number, _end_of(lines, number, inner))}
+    yield from (line for line in range(start + 1, end) if line not in stay)
 
 
 def _end_of(lines: Sequence[str], start: int, indent: int) -> int:

@@ -16,11 +16,13 @@ from ansible_collections.vmcluster.network.plugins.module_utils import (
 )
 from ansible_collections.vmcluster.network.plugins.module_utils.host_change import Side, make_record
 from ansible_collections.vmcluster.network.plugins.module_utils.host_files import (
+    CLOUD_INIT_PATH,
     MARK,
     SYSCTL_PATH,
     Commands,
     File,
     Files,
+    keep_from_cloud_init,
     render_sysctls,
 )
 from ansible_collections.vmcluster.network.plugins.module_utils.host_plan import HostPlan, Interface
@@ -58,21 +60,21 @@ class Change(NamedTuple):
 
 def choose_manager(evidence: Evidence, names: Iterable[str]) -> Tuple[str, str]:
     """Return who manages these interfaces of the host, or an empty text and why that cannot be said."""
-    if evidence.netplan:
-        return "netplan", ""
     claims: Dict[str, List[str]] = {}
     for name in names:
-        if name in evidence.nm and not evidence.nm[name].startswith(("unmanaged", "connected (externally")):
+        if evidence.netplan:
+            claims.setdefault("netplan", []).append(name)
+        elif name in evidence.nm and not evidence.nm[name].startswith(("unmanaged", "connected (externally")):
             claims.setdefault("nm", []).append(name)
         elif evidence.networkd.get(name, "unmanaged") != "unmanaged":
             claims.setdefault("networkd", []).append(name)
-        elif name in evidence.ifupdown:
+        if name in evidence.ifupdown:  # beside another manager as well: its stanzas count again at the next boot
             claims.setdefault("ifupdown", []).append(name)
     if len(claims) > 1:
         told = " and ".join(f"{', '.join(chosen)} is {NAMES[each]}'s" for each, chosen in sorted(claims.items()))
         return "", f"{told}: leave all interfaces of the plan to one of them, or say which by manager"
-    if claims:
-        return next(iter(claims)), ""
+    if claims or evidence.netplan:
+        return next(iter(claims), "netplan"), ""
     running = {"nm": evidence.nm, "networkd": evidence.networkd, "ifupdown": evidence.ifupdown}
     there = [each for each, found in running.items() if found]
     if len(there) == 1:
@@ -154,16 +156,20 @@ def _wanted_files(found: Found, plan: HostPlan) -> Tuple[Files, List[str]]:
     for path, file in found.files.items():
         if path in wanted:
             continue
-        if path == SYSCTL_PATH or path == host_netplan.PATH or path == host_ifupdown.PATH:
+        if path in (SYSCTL_PATH, CLOUD_INIT_PATH, host_netplan.PATH, host_ifupdown.PATH):
             wanted[path] = None
         elif found.manager == "netplan":
             text, wrong = host_netplan.take_over(file.text, plan.names)
-            mistakes += [f"{path}: {wrong}"] if wrong else []
+            macs = {name: link.mac for name, link in found.kernel.links.items() if link.physical and name in plan.names}
+            mistakes += [f"{path}: {each}" for each in (wrong, *host_netplan.find_others(file.text, macs)) if each]
             wanted[path] = _rewritten(file, text)
         elif found.manager == "ifupdown":
+            mistakes += host_ifupdown.find_volatile(path, file.text, plan.names)
             wanted[path] = _rewritten(file, host_ifupdown.take_over(file.text, plan.names, path))
         elif path.startswith((f"{host_networkd.FOLDER}/{host_networkd.OURS}", f"{host_nm.FOLDER}/{host_nm.OURS}")):
             wanted[path] = None
+    if found.evidence.cloud_init:
+        wanted.update(keep_from_cloud_init(wanted))
     if found.manager == "networkd":
         mistakes += [f"{path} comes before this collection's files, so it would be used instead: rename it to a higher "
                      f"number" for path in host_networkd.find_earlier(found.files, plan.names)]
@@ -250,18 +256,18 @@ def _ifupdown_commands(found: Found, plan: HostPlan, touched: Sequence[str]) -> 
     in_place = [name for name in plan.names if name in touched and name in ours and name in links]
     changed: Set[str] = {*touched} - {*in_place}
     known = [*(name for name in found.evidence.ifupdown if name not in ours), *ours]
-    before = list(dict.fromkeys(name for name in known if name in changed and name in links and links[name].up))
-    stanzas = _stanzas_after(found, plan)
+    up = {name for name in changed if name in links and links[name].up}
+    before = list(dict.fromkeys(name for name in known if host_ifupdown.interface_of(name) in up))
     after = [name for name in plan.names if name in touched]
-    after += [name for name in before if name not in plan.names and name in stanzas]
+    after += [name for name in _stanzas_after(found, plan) if host_ifupdown.interface_of(name) in up - {*plan.names}]
     there = host_ifupdown.commands(before[::-1], in_place, after)
-    back = host_ifupdown.commands([name for name in after[::-1] if name in changed], in_place,
+    back = host_ifupdown.commands([name for name in after[::-1] if name not in in_place], in_place,
                                   [*before, *(name for name in in_place)])
     return there, back
 
 
-def _stanzas_after(found: Found, plan: HostPlan) -> Set[str]:
+def _stanzas_after(found: Found, plan: HostPlan) -> List[str]:
     """The interfaces that the operator's files will speak of."""
     texts = [host_ifupdown.take_over(file.text, plan.names, path) for path, file in found.files.items()
-             if path != host_ifupdown.PATH and path != SYSCTL_PATH]
-    return {name for text in texts for name in host_ifupdown.defined_names(text)}
+             if path not in (host_ifupdown.PATH, SYSCTL_PATH, CLOUD_INIT_PATH)]
+    return list(dict.fromkeys(name for text in texts for name in host_ifupdown.defined_names(text)))

@@ -230,14 +230,14 @@ def _name_in_sysctl(key: str, nics: Mapping[str, Nic], mistakes: List[str]) -> s
 
 
 def _complete(listed: Sequence[Interface], nics: Mapping[str, Nic]) -> List[Interface]:
-    """Add ports that a bridge or bond names and the list does not, and say of every port whose it is.
+    """Add ports that a bridge or bond names and the list does not, with its MTU, and say of every port whose it is.
 
     Bridges and bonds get the MAC address of the NIC that they stand on: udev would make one up (systemd.link,
     MACAddressPolicy), which no switch port or DHCP server of the operator knows.
     """
     masters = {port: each.name for each in listed for port in each.ports}
-    named = {each.name for each in listed}
-    added = [Interface(port) for port in masters if port not in named]
+    sizes = {each.name: each.mtu for each in listed}
+    added = [Interface(port, mtu=sizes[master]) for port, master in masters.items() if port not in sizes]
     made = {each.name: each for each in listed if each.kind != "port"}
     complete = []
     for each in (*listed, *added):
@@ -310,6 +310,9 @@ def _check_wiring(plan: HostPlan, nics: Mapping[str, Nic]) -> Iterator[str]:
             yield f"{place}: is a port of {each.master}, so addresses and routes belong there"
         if each.mtu is not None and not 576 <= each.mtu <= 65535:
             yield f"{place}: mtu {each.mtu} is not between 576 and 65535"
+        for lower in (other for other in plan.interfaces if other.name in (*each.ports, each.link)):
+            if each.mtu and each.kind != "bond" and (lower.mtu or each.mtu) < each.mtu:
+                yield f"{place}: mtu {each.mtu} is greater than {lower.mtu} of {lower.name}, which it stands on"
     for nic in nics.values():
         if nic.link in plan.names and nic.name not in plan.names and nics[nic.link].physical:
             yield f"interface {nic.link}: {nic.name} stands on it and is not in the plan: list it too"

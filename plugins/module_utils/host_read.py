@@ -12,10 +12,10 @@ import json
 import os
 import stat
 import subprocess
-from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import apply, host_ifupdown, host_nm
-from ansible_collections.vmcluster.network.plugins.module_utils.host_files import SYSCTL_PATH, File
+from ansible_collections.vmcluster.network.plugins.module_utils.host_files import CLOUD_INIT_PATH, SYSCTL_PATH, File
 from ansible_collections.vmcluster.network.plugins.module_utils.host_networkd import FOLDER as NETWORKD_FOLDER
 from ansible_collections.vmcluster.network.plugins.module_utils.host_plan import DEFAULTS, Connection, Nic
 
@@ -23,6 +23,7 @@ READ_TIMEOUT = 30  # seconds
 NETPLAN_FILES = "/etc/netplan/*.yaml"
 NETWORKD_FILES = tuple(f"{top}/systemd/network/*.network" for top in ("/etc", "/run", "/usr/lib", "/lib"))
 IFUPDOWN_FILES = (host_ifupdown.MAIN, f"{host_ifupdown.FOLDER}/*")
+"""More where these say so."""
 
 
 class ReadError(Exception):
@@ -75,6 +76,7 @@ class Evidence(NamedTuple):
 
     netplan: texts of its files by path. nm: state by interface, networkd: set-up by interface, both empty when it does
     not run. active: profiles of NetworkManager that are active, UUID by interface. ifupdown: interfaces with stanzas.
+    cloud_init: whether cloud-init is there, which may write its files of netplan and ifupdown again at each boot.
     """
 
     netplan: Mapping[str, str] = {}
@@ -82,6 +84,7 @@ class Evidence(NamedTuple):
     active: Mapping[str, str] = {}
     networkd: Mapping[str, str] = {}
     ifupdown: Tuple[str, ...] = ()
+    cloud_init: bool = False
 
 
 def read_kernel() -> Kernel:
@@ -120,19 +123,20 @@ def parse_route(entry: Mapping[str, Any], family: str) -> KernelRoute:
 def read_evidence() -> Evidence:
     """Return what tells who manages the host's network."""
     nm, active = _read_nm()
-    stanzas = [name for text in _texts(IFUPDOWN_FILES).values() for name in host_ifupdown.defined_names(text)]
+    stanzas = [name for text in _texts(_ifupdown_paths([host_ifupdown.MAIN])).values()
+               for name in host_ifupdown.defined_names(text)]
     return Evidence(
         netplan=_texts([NETPLAN_FILES]) if _has("netplan") else {}, nm=nm, active=active, networkd=_read_networkd(),
-        ifupdown=tuple(stanzas) if _has("ifup") else ())
+        ifupdown=tuple(stanzas) if _has("ifup") else (), cloud_init=os.path.isdir(os.path.dirname(CLOUD_INIT_PATH)))
 
 
 def read_files(manager: str) -> Dict[str, File]:
     """Return the files of a manager that are ours or may be touched, and our sysctls, by path."""
     patterns: Dict[str, Iterable[str]] = {
         "networkd": NETWORKD_FILES + (f"{NETWORKD_FOLDER}/*.netdev",), "netplan": [NETPLAN_FILES],
-        "nm": [f"{host_nm.FOLDER}/{host_nm.OURS}*"], "ifupdown": IFUPDOWN_FILES}
-    paths = {path for pattern in (*patterns[manager], SYSCTL_PATH) for path in glob.glob(pattern)}
-    return {path: _read_file(path) for path in sorted(paths) if os.path.isfile(path)}
+        "nm": [f"{host_nm.FOLDER}/{host_nm.OURS}*"], "ifupdown": _ifupdown_paths(IFUPDOWN_FILES)}
+    paths = {path for pattern in (*patterns[manager], SYSCTL_PATH, CLOUD_INIT_PATH) for path in glob.glob(pattern)}
+    return {path: read_file(path) for path in sorted(paths) if os.path.isfile(path)}
 
 
 def read_connection() -> Optional[Connection]:
@@ -187,12 +191,26 @@ def _read_networkd() -> Dict[str, str]:
     return {row[1]: row[4] for row in rows if len(row) == 5}
 
 
+def _ifupdown_paths(patterns: Sequence[str]) -> List[str]:
+    """These files of ifupdown, and those that they read."""
+    found: List[str] = []
+    left = [path for pattern in patterns for path in sorted(glob.glob(pattern))]
+    while left:
+        path = left.pop(0)
+        if path not in found and os.path.isfile(path):
+            found.append(path)
+            left += [each for pattern in host_ifupdown.sourced_paths(read_file(path).text)
+                     for each in sorted(glob.glob(pattern))]
+    return found
+
+
 def _texts(patterns: Sequence[str]) -> Dict[str, str]:
     paths = sorted({path for pattern in patterns for path in glob.glob(pattern)})
-    return {path: _read_file(path).text for path in paths if os.path.isfile(path)}
+    return {path: read_file(path).text for path in paths if os.path.isfile(path)}
 
 
-def _read_file(path: str) -> File:
+def read_file(path: str) -> File:
+    """Return a file's text and permissions."""
     with open(path, encoding="utf-8", errors="surrogateescape") as stream:
         return File(stream.read(), stat.S_IMODE(os.fstat(stream.fileno()).st_mode))
 
@@ -211,7 +229,8 @@ def _ask(*argv: str, check: bool = True) -> str:
     try:
         done = subprocess.run(
             list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            universal_newlines=True, timeout=READ_TIMEOUT, check=False, env={"PATH": apply.PROGRAM_PATH, "LC_ALL": "C"})
+            encoding="utf-8", errors="replace", timeout=READ_TIMEOUT, check=False,
+            env={"PATH": apply.PROGRAM_PATH, "LC_ALL": "C"})
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ReadError(f"{' '.join(argv)}: {error}") from error
     if check and done.returncode:

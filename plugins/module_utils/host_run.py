@@ -85,19 +85,41 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
 def _change(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:
     if params["timeout"] < SHORTEST_TIMEOUT:
         raise Refused(f"timeout: {SHORTEST_TIMEOUT} seconds are the least; {RETURN_TIME} of them are for the way back")
-    if not check_mode and host_apply.read_pending():
-        return {"changed": False, "waiting_for": host_apply.read_pending().get("id"), "seconds": params["timeout"]}
+    if check_mode:
+        return _tell_change(_read(params))
+    waiting = _waiting(params)
+    if waiting:
+        return waiting
+    with host_apply.hold_network():  # two controllers: what one has read, the other does not change
+        return _waiting(params) or _start(params)
+
+
+def _waiting(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return that a change is open, of which it is made sure that it goes back; empty when there is none."""
+    pending = host_apply.read_pending()
+    if not pending:
+        return {}
+    host_apply.see_return(pending["id"])
+    return {"changed": False, "waiting_for": pending["id"], "seconds": params["timeout"]}
+
+
+def _start(params: Mapping[str, Any]) -> Dict[str, Any]:
     reading = _read(params)
-    steps = reading.change.steps
-    told = {"changed": bool(steps), "actions": reasons_of(steps), "diff": diff_of(steps),
-            "manager": NAMES[reading.found.manager], "interfaces": list(reading.plan.names), "change": None}
-    if check_mode or not steps:
+    told = _tell_change(reading)
+    if not told["changed"]:
         return told
     name = str(uuid.uuid4())
     record = make_change(name, reading.found, reading.plan, reading.change)
     seconds = params["timeout"] - RETURN_TIME
     host_apply.start_change(record, host_apply.plan_help(host_apply.read_help()), seconds)
     return {**told, "change": name, "confirm_within": seconds}
+
+
+def _tell_change(reading: Reading) -> Dict[str, Any]:
+    steps = reading.change.steps
+    return {"changed": bool(steps), "actions": reasons_of(steps), "diff": diff_of(steps),
+            "manager": NAMES[reading.found.manager], "interfaces": list(reading.plan.names), "change": None,
+            "warnings": host_verify.find_overruled(reading.plan)}
 
 
 def _read(params: Mapping[str, Any]) -> Reading:
@@ -148,13 +170,15 @@ def _test(params: Mapping[str, Any], pending: Mapping[str, Any]) -> Tuple[List[s
     nics = {name: link.as_nic() for name, link in host_read.read_kernel().links.items()}
     plan, _mistakes = read_plan(params, nics)
     probes = list(pending["probe"])
-    wrong = host_verify.verify_plan(plan, probes, params["gateways_answer"], seconds)
+    wrong = host_verify.find_unwritten(pending["apply"]["files"])
+    wrong += host_verify.verify_plan(plan, probes, params["gateways_answer"], seconds)
     tried = _describe_tests(plan, pending["probe"], params["gateways_answer"])
     return tried, wrong + (list(done["failures"]) if wrong else [])
 
 
 def _describe_tests(plan: HostPlan, probes: Sequence[Sequence[str]], gateways: bool) -> List[str]:
-    tried = ["a new connection from the controller", f"the kernel has what the plan says of {', '.join(plan.names)}"]
+    tried = ["a new connection from the controller", "files are as they were written",
+             f"the kernel has what the plan says of {', '.join(plan.names)}"]
     ways = [route.via for each in plan.interfaces for route in each.routes if route.via]
     tried += [f"gateway {gateway} answers" for gateway in dict.fromkeys(ways) if gateways]
     return tried + [f"nobody else has {address}" for _name, address in probes]

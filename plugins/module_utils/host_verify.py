@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import select
 import socket
 import struct
 import time
-from typing import Dict, Iterable, List, Mapping, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import apply
 from ansible_collections.vmcluster.network.plugins.module_utils.host_network import plan_differences, sysctl_path
 from ansible_collections.vmcluster.network.plugins.module_utils.host_plan import HostPlan
-from ansible_collections.vmcluster.network.plugins.module_utils.host_read import Kernel, ask, read_kernel
+from ansible_collections.vmcluster.network.plugins.module_utils.host_read import Kernel, ask, read_file, read_kernel
 from ansible_collections.vmcluster.network.plugins.module_utils.waiting import ask_until
 
+ALL_RP_FILTER = "/proc/sys/net/ipv4/conf/all/rp_filter"
 ARP = 0x0806
 PROBES = 3  # RFC 5227, 1.1: PROBE_NUM
 PROBE_PAUSE, PROBE_WAIT = 0.4, 1.0  # seconds; RFC 5227 has 1-2 and 2 for hosts that come up all at once
@@ -40,6 +43,19 @@ def verify_plan(plan: HostPlan, probes: Iterable[Tuple[str, str]], gateways: boo
     return wrong + find_duplicates(probes, read_kernel())
 
 
+def find_unwritten(files: Mapping[str, Optional[Mapping[str, Any]]]) -> List[str]:
+    """Return which files of a change are not as it says, one line each: the next boot would be another than now.
+
+    A disk may be full, a file immutable, or somebody else may write to it.
+    """
+    found = []
+    for path, wanted in files.items():
+        there = read_file(path).text if os.path.isfile(path) else None
+        if there != (wanted["text"] if wanted else None):
+            found.append(f"file {path} is not as it was to be written")
+    return found
+
+
 def read_sysctls(plan: HostPlan) -> Dict[str, str]:
     """Return the values that the plan's sysctls have now, and those that managers set on its interfaces, by path."""
     values = {}
@@ -49,6 +65,17 @@ def read_sysctls(plan: HostPlan) -> Dict[str, str]:
         with contextlib.suppress(OSError), open(f"/proc/sys/{path}", encoding="ascii", errors="replace") as stream:
             values[path] = stream.read().strip()
     return values
+
+
+def find_overruled(plan: HostPlan) -> List[str]:
+    """Return which of the plan's sysctls have no effect: of rp_filter the greater of `all` and the interface counts."""
+    paths = {sysctl_path(key): (key, value) for key, value in plan.sysctls.items()}
+    chosen = [said for path, said in paths.items() if re.fullmatch("net/ipv4/conf/(?!all/).+/rp_filter", path)]
+    with contextlib.suppress(OSError, ValueError), open(ALL_RP_FILTER, encoding="ascii") as stream:
+        of_all = int(stream.read())
+        return [f"{key} {value} has no effect, as net.ipv4.conf.all.rp_filter is {of_all}: packets from addresses that "
+                f"another interface leads to are taken" for key, value in chosen if of_all > int(value) > 0]
+    return []
 
 
 def _compare(plan: HostPlan) -> List[str]:

@@ -40,7 +40,7 @@ options:
       ports:
         description:
           - Ports of a bridge or bond, NICs by name, MAC address or PCI path.
-          - One that is not listed as an interface is added with defaults.
+          - One that is not listed as an interface is added, with the MTU of the bridge or bond.
         type: list
         elements: str
         default: []

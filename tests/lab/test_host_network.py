@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from vmlab import Lab
 from vmlab.own_networks import (
     APPLIED,
@@ -41,6 +42,8 @@ from vmlab.stories import unique_lab_name, wait_until
 pytestmark = pytest.mark.lab
 
 LOCKOUTS = int(os.environ.get("VMCLUSTER_LOCKOUTS", "1"))
+CLOUD_INIT = "/etc/cloud/cloud.cfg.d/99-vmcluster-host-network.cfg"
+SYSCTL = "/etc/sysctl.d/60-vmcluster-host-network.conf"
 ROUNDS = range(LOCKOUTS)
 TIMEOUT = 36  # seconds in which a change that cuts hosts off is taken back; the timer goes off 20 earlier
 TEST_TIMEOUT = 50  # the same where the hosts' own tests, which a busy machine slows down, are to find the mistake
@@ -109,7 +112,8 @@ def test_check_mode_tells_all_files_and_changes_nothing(lab: Lab, operators: dic
     run = play(lab, "--check", "--diff")
     assert {host: counts["changed"] for host, counts in run.recap.items()} == dict.fromkeys(HOSTS, 1)
     for word in ("05-vmcluster-br0.network", "90-vmcluster.yaml", "vmcluster-br0.nmconnection",
-                 "interfaces.d/vmcluster", "#vmcluster: iface eth0 inet static", "#vmcluster:     eth0:"):
+                 "interfaces.d/vmcluster", "#vmcluster: iface eth0 inet static", "#vmcluster: iface eth0:1 inet static",
+                 "#vmcluster:       addresses:", "+network: {config: disabled}"):
         assert word in run.output, run.output
     assert read_states(lab) == before
     assert {host: read_configuration(lab, host) for host in HOSTS} == operators
@@ -199,8 +203,42 @@ def check_bridges(lab: Lab) -> None:
         assert ("own0", "192.0.2.1", 24) in state["addresses"], "the operator's own interface is as it was"
 
 
+def test_what_gives_a_nic_its_name_and_what_keeps_cloud_init_from_writing_are_there(lab: Lab) -> None:
+    """Without either the next boot would be another: a NIC without its name, an address on bridge and port."""
+    left = yaml.safe_load(lab.exec("netplan", ["cat", "/etc/netplan/50-cloud-init.yaml"]).stdout)["network"]
+    assert left["ethernets"] == {"eth0": {"match": {"name": "eth0"}, "set-name": "eth0"}}
+    assert lab.exec("netplan", ["netplan", "get", "ethernets.eth0.set-name"]).stdout.strip() in ("eth0", '"eth0"')
+    assert there(lab, CLOUD_INIT) == {"netplan"}
+
+
 def test_second_run_changes_nothing(lab: Lab) -> None:
     assert play(lab).changed == 0
+
+
+def test_file_that_cannot_be_written_is_not_confirmed_although_the_kernel_has_all(lab: Lab) -> None:
+    """The next boot would be another than now."""
+    for host in HOSTS:  # what is mounted on cannot be replaced, as an immutable file cannot
+        lab.exec(host, ["sh", "-euc", f"touch {SYSCTL}; mount --bind {SYSCTL} {SYSCTL}"])
+    sysctls = {"net.ipv4.conf.br0.log_martians": "1"}
+    run = play(lab, host_network_sysctls=sysctls, host_network_timeout=TEST_TIMEOUT, check=False)
+    check_failed_and_told(run, f"file {SYSCTL} is not as it was to be written")
+    for host in HOSTS:
+        assert lab.exec(host, ["cat", "/proc/sys/net/ipv4/conf/br0/log_martians"]).stdout.strip() == "0"
+        lab.exec(host, ["sh", "-euc", f"umount {SYSCTL}; rm {SYSCTL}"])
+    assert there(lab, CHANGE) == set()
+    check_bridges(lab)
+
+
+def test_change_whose_timer_is_lost_goes_back_before_the_next(lab: Lab) -> None:
+    """What has become of a change whose way back was ended by somebody, or by a full disk."""
+    run = start_and_wait_until_applied(lab, gateway="10.20.0.99", host_network_timeout=TEST_TIMEOUT)
+    kill_with_workers(run)
+    run.communicate(timeout=10)
+    for host in HOSTS:
+        lab.exec(host, ["sh", "-euc", "systemctl stop 'vmcluster-host-network-rollback-*.timer'"])
+    assert there(lab, CHANGE) == set(HOSTS)
+    assert play(lab).changed == 0
+    check_bridges(lab)
 
 
 def test_what_somebody_else_has_taken_away_is_put_back(lab: Lab) -> None:
@@ -280,6 +318,8 @@ def test_plan_without_the_connections_address_is_refused_before_anything_is_touc
 def test_empty_plan_gives_everything_back_to_the_operator(lab: Lab, operators: dict[str, str]) -> None:
     assert play(lab, host_network_interfaces=[]).changed == len(HOSTS)
     assert {host: read_configuration(lab, host) for host in HOSTS} == operators
+    assert there(lab, CLOUD_INIT) == set()
+    assert ("eth0", "192.0.2.129", 25) in read_state(lab, "ifupdown")["addresses"]
     for host, address in HOSTS.items():
         state = read_state(lab, host)
         assert ("eth0", address, 24) in state["addresses"]

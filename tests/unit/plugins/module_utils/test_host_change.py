@@ -16,6 +16,9 @@ case "$*" in
   *) echo "[]" ;;
 esac
 """
+SYSTEMCTL = """#!/bin/sh
+test "$1" != is-active || test ! -e {folder}/unarmed
+"""
 OLD, NEW = {"text": "old\n", "mode": 0o644}, {"text": "new\n", "mode": 0o600}
 
 
@@ -24,9 +27,10 @@ def host(tmp_path):
     """A folder that stands for the host: run(verb, word) runs the script."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name, text in (("ip", IP.format(folder=tmp_path)), ("systemctl", "#!/bin/sh\n"),
+    for name, text in (("ip", IP.format(folder=tmp_path)), ("systemctl", SYSTEMCTL.format(folder=tmp_path)),
                        ("manager", f"#!/bin/sh\necho \"manager $*\" >> {tmp_path}/log\n"),
-                       ("broken", "#!/bin/sh\necho cannot; exit 3\n")):
+                       ("broken", "#!/bin/sh\necho cannot; exit 3\n"),
+                       ("babbling", "#!/bin/sh\nprintf 'l\\344uft nicht'; exit 3\n")):
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
     text = host_change.script_text(sys.executable)
@@ -124,6 +128,42 @@ def test_a_manager_that_fails_does_not_stop_the_way_back_and_is_told(host):
     assert files(host) == {"kept": "old\n"}
     assert outcome(host)["failures"][0] == "broken: exit code 3: cannot"
     assert outcome(host)["failures"][1].startswith("not-there: ")
+
+
+def test_a_change_whose_timer_has_gone_off_is_not_begun(host):
+    """Its module was held up, by a full or slow disk, for longer than the timer."""
+    (host.folder / "unarmed").touch()
+    put_change(host)
+    assert host("apply", "it") == []
+    assert files(host) == {"kept": "old\n"}
+    assert outcome(host)["outcome"] == "rolled back" and not (host.state / "change.json").exists()
+    assert outcome(host)["failures"] == ["not begun: the timer of the way back has gone off already"]
+
+
+@pytest.mark.parametrize("verb", ["rollback", "boot"])
+def test_the_record_stays_for_the_next_boot_while_a_file_cannot_be_put_back(host, verb):
+    """Gone, it would leave the next boot with the network that was to be taken back."""
+    put_change(host)
+    host("apply", "it")
+    (host.folder / "kept").unlink()
+    (host.folder / "kept").mkdir()  # as good as immutable, for root too
+    (host.folder / "kept" / "there").touch()
+    host(verb, *(["timer"] if verb == "rollback" else []))
+    assert "kept: " in outcome(host)["failures"][0]
+    assert (host.state / "change.json").exists()
+    assert not (host.folder / "made").exists(), "what can be done is done"
+    (host.folder / "kept" / "there").unlink()
+    (host.folder / "kept").rmdir()
+    host("boot")
+    assert files(host) == {"kept": "old\n"}
+    assert not (host.state / "change.json").exists()
+    assert not list(host.folder.glob(".vmcluster-*")), "no drafts are left"
+
+
+def test_a_manager_that_speaks_no_utf_8_does_not_stop_the_way_back(host):
+    put_change(host, rollback=side(host, [["babbling"]], [["manager", "back"]], kept=OLD, made=None))
+    assert "manager back" in host("rollback", "timer")
+    assert outcome(host)["failures"][0].endswith("uft nicht")
 
 
 def test_a_boot_in_the_middle_restores_files_and_leaves_the_rest_to_the_manager(host):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vmcluster.network.plugins.module_utils import host_ifupdown, host_networkd
-from ansible_collections.vmcluster.network.plugins.module_utils.host_files import File
+from ansible_collections.vmcluster.network.plugins.module_utils.host_files import CLOUD_INIT_PATH, File
 from ansible_collections.vmcluster.network.plugins.module_utils.host_network import (
     Found,
     choose_manager,
@@ -67,6 +67,9 @@ def test_the_manager_is_who_has_the_interfaces(evidence, manager):
 @pytest.mark.parametrize(("evidence", "told"), [
     ({"nm": {"eth0": "connected"}, "ifupdown": ("eth1",)}, "eth1 is ifupdown's and eth0 is NetworkManager's"),
     ({"nm": {"eth9": "connected"}, "networkd": {"eth9": "configured"}}, "say it by manager"),
+    ({"networkd": {"eth0": "configured", "eth1": "configured"}, "ifupdown": ("lo", "eth0")},
+     "eth0 is ifupdown's and eth0, eth1 is systemd-networkd's"),
+    ({"netplan": {"/etc/netplan/x.yaml": ""}, "ifupdown": ("eth1",)}, "eth1 is ifupdown's and eth0, eth1 is netplan's"),
     ({}, "none of netplan, NetworkManager, systemd-networkd, ifupdown"),
 ])
 def test_a_manager_that_cannot_be_told_is_asked_for(evidence, told):
@@ -155,6 +158,25 @@ def test_an_operators_file_tells_only_lines_that_are_set_aside():
     assert not any("geheim" in line for line in told)
 
 
+CLOUD_FILE = "/etc/network/interfaces.d/50-cloud-init"
+
+
+def test_cloud_init_no_longer_writes_the_network_where_lines_of_its_own_are_set_aside():
+    """It may write its file anew at each boot, and then both the port and the bridge would have the address."""
+    files = {host_ifupdown.MAIN: File("source interfaces.d/*\n"), CLOUD_FILE: File("iface eth0 inet dhcp\n")}
+    change = changed(found("ifupdown", files=files, ifupdown=("eth0",), cloud_init=True), PLAN)
+    assert change.files[CLOUD_INIT_PATH].text.endswith("\nnetwork: {config: disabled}\n")
+    assert CLOUD_INIT_PATH not in changed(found("ifupdown", files=files, ifupdown=("eth0",)), PLAN).files
+    mine = found("ifupdown", files={host_ifupdown.MAIN: MAIN, CLOUD_FILE: File("iface eth7 inet dhcp\n")},
+                 ifupdown=("eth0",), cloud_init=True)
+    assert CLOUD_INIT_PATH not in changed(mine, PLAN).files, "nothing of its file is set aside"
+    after = {path: file for path, file in {**files, **change.files}.items() if file is not None}
+    back = changed(found("ifupdown", kernel=AFTER, files=after, ifupdown=("eth0", "br0"), cloud_init=True), plan_of())
+    assert back.files[CLOUD_INIT_PATH] is None and back.files[CLOUD_FILE] == files[CLOUD_FILE]
+    again = found("ifupdown", kernel=AFTER, files=after, ifupdown=("eth0", "br0"), cloud_init=True)
+    assert changed(again, PLAN).files == {}
+
+
 def test_the_record_holds_both_ways_and_what_must_be_back():
     host = found(files={"/etc/systemd/network/20-lan.network": File("[Match]\nName=eth0\n")})
     record = make_change("it", host, PLAN, changed(host, PLAN))
@@ -190,6 +212,20 @@ def test_ifupdown_leaves_by_the_old_files_and_enters_by_the_new_ones():
     assert record["apply"]["enter"] == [["ifup", "eth0"], ["ifup", "br0"]]
     assert record["rollback"]["leave"] == [["ifdown", "--force", "br0"], ["ifdown", "--force", "eth0"]]
     assert record["rollback"]["enter"] == [["ifup", "eth0"]]
+
+
+def test_ifupdown_takes_down_and_brings_back_more_addresses_of_an_interface_with_it():
+    lan = File(MAIN.text + "iface eth0:1 inet static\n    address 192.0.2.2/24\n")
+    host = found("ifupdown", files={host_ifupdown.MAIN: lan}, ifupdown=("eth0", "eth0:1"))
+    record = make_change("it", host, PLAN, changed(host, PLAN))
+    assert record["apply"]["leave"] == [["ifdown", "--force", "eth0:1"], ["ifdown", "--force", "eth0"]]
+    assert record["apply"]["enter"] == [["ifup", "eth0"], ["ifup", "br0"]]
+    assert record["rollback"]["enter"] == [["ifup", "eth0"], ["ifup", "eth0:1"]]
+    there = {host_ifupdown.MAIN: File(host_ifupdown.take_over(lan.text, PLAN.names, host_ifupdown.MAIN)),
+             **host_ifupdown.render(PLAN)}
+    host = found("ifupdown", kernel=AFTER, files=there, ifupdown=("eth0", "br0"))
+    assert make_change("it", host, plan_of(), changed(host, plan_of()))["apply"]["enter"] == [
+        ["ifup", "eth0"], ["ifup", "eth0:1"]]
 
 
 def test_ifupdown_changes_a_bridge_in_place_for_vms_hang_on_it():

@@ -32,6 +32,12 @@ def test_a_port_that_only_a_bridge_names_is_added_and_the_bridge_has_its_mac_add
     assert plan.made == ("br0",)
 
 
+def test_a_port_that_only_a_bridge_names_has_the_bridges_mtu():
+    """Otherwise the bridge would drop what is larger, without a word."""
+    plan, mistakes = read({**BRIDGE, "mtu": 9000})
+    assert mistakes == [] and [each.mtu for each in plan.interfaces] == [9000, 9000]
+
+
 @pytest.mark.parametrize("key", [
     "net.ipv4.conf.eth1.arp_ignore", "net.ipv4.conf.02:00:00:00:00:01.arp_ignore",
     "net/ipv4/conf/0000:01:00.1/arp_ignore"])
@@ -91,6 +97,9 @@ def test_a_bridge_on_a_vlan_of_a_bond_and_the_bond_have_the_mac_address_of_the_b
     ([{"name": "eth0", "addresses": ["192.0.2.11"]}], "has no prefix length"),
     ([{"name": "eth0", "addresses": ["192.0.2.300/24"]}], "192.0.2.300"),
     ([{"name": "eth0", "mtu": 90}], "mtu 90"),
+    ([{"name": "eth0", "mtu": 1500}, {**BRIDGE, "mtu": 9000}], "br0: mtu 9000 is greater than 1500 of eth0"),
+    ([{"name": "eth0", "mtu": 1500}, {"name": "v", "kind": "vlan", "link": "eth0", "id": 4, "mtu": 9000}],
+     "v: mtu 9000 is greater than 1500 of eth0"),
     ([{"name": "eth0", "mac": "02:00"}], "is no MAC address"),
     ([{**BRIDGE, "routes": [{"to": "default", "via": "198.51.100.1"}]}], "is in none of its subnets"),
     ([{**BRIDGE, "routes": [{"to": "default", "via": "192.0.2.11"}]}], "is the host's own address"),

@@ -112,6 +112,52 @@ def test_netplan_file_that_cannot_be_taken_apart_line_by_line_is_refused(text):
     assert host_netplan.take_over(text, ["eth1"])[1] == ""
 
 
+CLOUD_NETPLAN = """\
+network:
+    ethernets:
+        eth0:
+            addresses:
+            - 192.0.2.1/24
+            match:
+                macaddress: 02:00:00:00:00:00
+            nameservers:
+                addresses: [192.0.2.53]
+            set-name: eth0
+    version: 2
+"""
+
+
+def test_netplan_definition_keeps_what_gives_the_nic_its_name():
+    """Set aside with the rest, the NIC would have another name at the next boot, and the host no network."""
+    taken, wrong = host_netplan.take_over(CLOUD_NETPLAN, ["eth0", "br0"])
+    assert wrong == ""
+    assert yaml.safe_load(taken) == {"network": {"version": 2, "ethernets": {
+        "eth0": {"match": {"macaddress": "02:00:00:00:00:00"}, "set-name": "eth0"}}}}
+    assert host_netplan.take_over(taken, ["eth0", "br0"]) == (taken, "")
+    assert host_netplan.take_over(taken, []) == (CLOUD_NETPLAN, "")
+
+
+@pytest.mark.parametrize("definition", [
+    "{match: {macaddress: '02:00:00:00:00:00'}, set-name: eth0, dhcp4: true}",
+    "\n      match: {macaddress: '02:00:00:00:00:00'}\n      'set-name': eth0"])
+def test_netplan_definition_whose_set_name_cannot_stay_is_refused(definition):
+    _taken, wrong = host_netplan.take_over(f"network:\n  ethernets:\n    eth0: {definition}\n", ["eth0"])
+    assert "eth0 cannot be set aside there: write one key a line" in wrong
+
+
+@pytest.mark.parametrize("match", [
+    "match: {macaddress: '02:00:00:00:00:0A'}", "match: {name: eth*}",
+    "match: {macaddress: '02:ff:00:00:00:00'}\n      set-name: eth0"])
+def test_netplan_definition_by_another_name_that_would_win_is_found(match):
+    text = f"network:\n  ethernets:\n    all:\n      {match}\n      dhcp4: true\n"
+    macs = {"eth0": "02:00:00:00:00:0a", "eth5": "02:00:00:00:00:05"}
+    found = list(host_netplan.find_others(text, macs))
+    assert "all matches eth0 and comes before what this collection writes: call it eth0 there" in found
+    assert not list(host_netplan.find_others(text.replace("all:", "later:"), macs)), "ours is the first that matches"
+    assert not list(host_netplan.find_others(text, {"lan0": "02:00:00:00:00:99"}))
+    assert not list(host_netplan.find_others(text.replace("all:", "eth0:"), macs))
+
+
 OPERATORS_IFUPDOWN = """\
 source /etc/network/interfaces.d/*.cfg
 
@@ -144,6 +190,22 @@ def test_ifupdown_stanzas_of_an_interface_are_set_aside_and_come_back_to_the_let
                                   "source interfaces.d/*"])
 def test_ifupdown_that_reads_our_file_anyway_gets_no_other_line(line):
     assert host_ifupdown.take_over(f"{line}\n", ["eth0"], host_ifupdown.MAIN) == f"{line}\n"
+
+
+def test_ifupdown_stanzas_of_more_addresses_of_an_interface_are_set_aside_with_it():
+    text = "iface eth0 inet dhcp\nauto eth0:1\niface eth0:1 inet static\n    address 192.0.2.2/24\n"
+    assert host_ifupdown.defined_names(text) == ["eth0", "eth0:1"]
+    taken = host_ifupdown.take_over(text, ["eth0"], f"{host_ifupdown.FOLDER}/lan")
+    assert host_ifupdown.defined_names(taken) == []
+    assert host_ifupdown.take_over(taken, [], f"{host_ifupdown.FOLDER}/lan") == text
+
+
+def test_ifupdown_stanzas_that_each_boot_makes_anew_are_refused():
+    text = "auto eth0\niface eth0 inet dhcp\n"
+    (told,) = host_ifupdown.find_volatile("/run/network/interfaces.d/eth0", text, ["eth0", "br0"])
+    assert "take the line that reads it out of /etc/network/interfaces" in told
+    assert host_ifupdown.find_volatile("/run/network/interfaces.d/eth0", text, ["eth1"]) == []
+    assert host_ifupdown.find_volatile("/etc/network/lan.d/eth0", text, ["eth0"]) == []
 
 
 def test_networkd_file_that_comes_before_ours_is_found_when_it_matches():
