@@ -381,10 +381,6 @@ class _Planner:
         return Step(why, thing, indented(path, lines), indented(path, ()), tuple(commands))
 
 
-def _names(line: str, named: Named) -> bool:
-    return named_of(Statement((), line)) == named
-
-
 def _is_negation(named: Named, wanted: Config) -> bool:
     return f"no {named.kind} {named.name}" in wanted.contexts[()]
 

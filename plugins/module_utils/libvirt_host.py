@@ -11,6 +11,8 @@ import traceback
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.vmcluster.network.plugins.module_utils import answer
+from ansible_collections.vmcluster.network.plugins.module_utils.guest_options import GUEST, STOP_TIMEOUT
 from ansible_collections.vmcluster.network.plugins.module_utils.libvirt_domain import (
     FoundDomain,
     Nic,
@@ -35,11 +37,9 @@ else:
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "uri": {"type": "str", "default": "qemu:///system"},
-    "stop_timeout": {"type": "int", "default": 60},
+    "stop_timeout": STOP_TIMEOUT,
     "domains": {"type": "list", "elements": "dict", "required": True, "options": {
-        "name": {"type": "str", "required": True},
-        "was": {"type": "str"},
-        "state": {"type": "str", "choices": ["running", "stopped", "present", "absent"], "default": "running"},
+        **GUEST,
         "vcpus": {"type": "int"},
         "memory": {"type": "int"},
         "machine": {"type": "str"},
@@ -55,8 +55,6 @@ ARGUMENT_SPEC: Dict[str, Any] = {
         "nics": {"type": "list", "elements": "dict", "options": {
             "nic": {"type": "int", "default": 0}, "mac": {"type": "str"}, "queues": {"type": "int", "default": 0}}},
         "vnc": {"type": "bool"},
-        "autostart": {"type": "bool"},
-        "adopt": {"type": "bool", "default": False},
     }},
 }
 
@@ -66,13 +64,10 @@ class HostError(Exception):
 
 
 def answer_module(module: AnsibleModule, work: Callable[[Mapping[str, Any], bool], Dict[str, Any]]) -> None:
-    """Have a module's work done, with its options and check mode, and tell what came of it."""
+    """Have a module's work done that needs libvirt; see answer.answer_module."""
     if LIBVIRT_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("libvirt"), exception=LIBVIRT_IMPORT_ERROR)
-    result = work(module.params, module.check_mode)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    answer.answer_module(module, work)
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Dict[str, Any]:

@@ -11,6 +11,7 @@ import subprocess
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.vmcluster.network.plugins.module_utils import apply
+from ansible_collections.vmcluster.network.plugins.module_utils.guest_options import GUEST, STOP_TIMEOUT
 from ansible_collections.vmcluster.network.plugins.module_utils.lxc_container import (
     FoundContainer,
     check_wanted,
@@ -26,19 +27,15 @@ READ_TIMEOUT = 30  # seconds
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "folder": {"type": "path", "default": "/var/lib/lxc"},
-    "stop_timeout": {"type": "int", "default": 60},
+    "stop_timeout": STOP_TIMEOUT,
     "containers": {"type": "list", "elements": "dict", "required": True, "options": {
-        "name": {"type": "str", "required": True},
-        "was": {"type": "str"},
-        "state": {"type": "str", "choices": ["running", "stopped", "present", "absent"], "default": "running"},
+        **GUEST,
         "rootfs": {"type": "path"},
         "config": {"type": "list", "elements": "str", "default": []},
         "nics": {"type": "list", "elements": "dict", "options": {
             "nic": {"type": "int", "default": 0},
             "addresses": {"type": "list", "elements": "str", "default": []},
             "gateway": {"type": "dict", "options": {"ipv4": {"type": "str"}, "ipv6": {"type": "str"}}}}},
-        "autostart": {"type": "bool"},
-        "adopt": {"type": "bool", "default": False},
     }},
 }
 

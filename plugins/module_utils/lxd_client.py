@@ -64,7 +64,7 @@ def ask(method: str, path: str, body: Optional[Dict[str, Any]] = None, wait: flo
 def _send(method: str, path: str, body: Optional[Dict[str, Any]], timeout: float) -> Dict[str, Any]:
     where = find_socket()
     if not where:
-        raise LxdError("the node has no LXD: install the package lxd, and run `lxd init`")
+        raise LxdError("the node has no LXD, and no Incus: install one, and run `lxd init` or `incus admin init`")
     connection = _Connection(where, timeout)
     try:
         text = None if body is None else json.dumps(body)

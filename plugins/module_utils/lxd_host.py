@@ -9,6 +9,7 @@ import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.vmcluster.network.plugins.module_utils import lxd_client
+from ansible_collections.vmcluster.network.plugins.module_utils.guest_options import GUEST, STOP_TIMEOUT
 from ansible_collections.vmcluster.network.plugins.module_utils.lxd_container import (
     AUTOSTART,
     FoundInstance,
@@ -19,17 +20,13 @@ from ansible_collections.vmcluster.network.plugins.module_utils.lxd_container im
 from ansible_collections.vmcluster.network.plugins.module_utils.plan import Step, diff_of, reasons_of
 
 ARGUMENT_SPEC: Dict[str, Any] = {
-    "stop_timeout": {"type": "int", "default": 60},
+    "stop_timeout": STOP_TIMEOUT,
     "containers": {"type": "list", "elements": "dict", "required": True, "options": {
-        "name": {"type": "str", "required": True},
-        "was": {"type": "str"},
-        "state": {"type": "str", "choices": ["running", "stopped", "present", "absent"], "default": "running"},
+        **GUEST,
         "image": {"type": "str"},
         "config": {"type": "dict", "default": {}},
         "network_config": {"type": "str"},
         "nics": {"type": "list", "elements": "dict", "options": {"nic": {"type": "int", "default": 0}}},
-        "autostart": {"type": "bool"},
-        "adopt": {"type": "bool", "default": False},
     }},
 }
 

@@ -100,14 +100,12 @@ mistakes:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmcluster.network.plugins.module_utils import cloud_init_seed
+from ansible_collections.vmcluster.network.plugins.module_utils.answer import answer_module
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=cloud_init_seed.ARGUMENT_SPEC, supports_check_mode=True)
-    result = cloud_init_seed.run(module.params, module.check_mode)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    answer_module(module, cloud_init_seed.run)
 
 
 if __name__ == "__main__":

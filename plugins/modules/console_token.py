@@ -82,16 +82,14 @@ actions:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmcluster.network.plugins.module_utils import console_token
+from ansible_collections.vmcluster.network.plugins.module_utils.answer import answer_module
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec=console_token.ARGUMENT_SPEC, supports_check_mode=True,
         required_if=[("state", "present", ("host", "port"))])
-    result = console_token.run(module.params, module.check_mode)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    answer_module(module, console_token.run)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,6 @@ options:
     description: How libvirt is connected to.
     type: str
     default: qemu:///system
-  stop_timeout:
-    description: Seconds that a guest may take to shut down; then it is ended.
-    type: int
-    default: 60
   domains:
     description: Domains. Those not listed are left alone.
     type: list
@@ -128,12 +124,11 @@ options:
         type: bool
         default: false
 attributes:
-  check_mode:
-    description: Predicts, and changes nothing.
-    support: full
   diff_mode:
     description: Shows what differs from the description.
     support: full
+extends_documentation_fragment:
+  - vmcluster.network.guests
 author:
   - The vmcluster.network developers (@vmcluster)
 requirements:

@@ -19,10 +19,6 @@ options:
     description: Where LXC has its containers.
     type: path
     default: /var/lib/lxc
-  stop_timeout:
-    description: Seconds that a container may take to shut down; then it is ended.
-    type: int
-    default: 60
   containers:
     description: Containers. Those not listed are left alone.
     type: list
@@ -89,12 +85,11 @@ options:
         type: bool
         default: false
 attributes:
-  check_mode:
-    description: Predicts, and changes nothing.
-    support: full
   diff_mode:
     description: Shows the files.
     support: full
+extends_documentation_fragment:
+  - vmcluster.network.guests
 author:
   - The vmcluster.network developers (@vmcluster)
 requirements:
@@ -137,14 +132,12 @@ mistakes:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmcluster.network.plugins.module_utils import lxc_host
+from ansible_collections.vmcluster.network.plugins.module_utils.answer import answer_module
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=lxc_host.ARGUMENT_SPEC, supports_check_mode=True)
-    result = lxc_host.run(module.params, module.check_mode)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    answer_module(module, lxc_host.run)
 
 
 if __name__ == "__main__":

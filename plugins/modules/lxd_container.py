@@ -9,16 +9,13 @@ module: lxd_container
 short_description: Containers of LXD on interfaces of a node
 version_added: 0.1.0
 description:
-  - Makes, starts, stops and renames containers, or adopts those that are there, by LXD's socket on the node.
+  - Makes, starts, stops and renames containers, or adopts those that are there, by the socket of LXD on the node, or of
+    Incus, which has the same interface.
   - A container is given the other end of a veth interface that M(vmcluster.network.fabric_vm_iface) made, as a card of
     type C(physical). It is handed back when the container stops. The container configures it by itself.
   - What is ours is marked by C(user.vmcluster) in the container's configuration. A device of the operator's by the name
     of one of ours is set aside there, and comes back when the container is no longer ours.
 options:
-  stop_timeout:
-    description: Seconds that a container may take to shut down; then it is ended.
-    type: int
-    default: 60
   containers:
     description: Containers. Those not listed are left alone.
     type: list
@@ -69,16 +66,15 @@ options:
         type: bool
         default: false
 attributes:
-  check_mode:
-    description: Predicts, and changes nothing.
-    support: full
   diff_mode:
     description: Shows configuration and devices.
     support: full
+extends_documentation_fragment:
+  - vmcluster.network.guests
 author:
   - The vmcluster.network developers (@vmcluster)
 requirements:
-  - LXD 5.0 or later
+  - LXD 5.0 or later, or Incus
 seealso:
   - module: vmcluster.network.fabric_vm_iface
   - module: vmcluster.network.lxc_container
@@ -111,14 +107,12 @@ mistakes:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmcluster.network.plugins.module_utils import lxd_host
+from ansible_collections.vmcluster.network.plugins.module_utils.answer import answer_module
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=lxd_host.ARGUMENT_SPEC, supports_check_mode=True)
-    result = lxd_host.run(module.params, module.check_mode)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    answer_module(module, lxd_host.run)
 
 
 if __name__ == "__main__":
