@@ -30,15 +30,57 @@ for name in $(busybox --list); do [ -e {ROOTFS}/bin/$name ] || ln -s busybox {RO
 cat > {ROOTFS}/sbin/init <<'END'
 #!/bin/sh
 trap 'exit 0' PWR TERM
+[ ! -e /etc/vm-network ] || /sbin/vm-network </etc/vm-network | sh -x 2>/etc/vm-network.log
 while :; do sleep 3600 & wait $!; done
 END
-chmod 755 {ROOTFS}/sbin/init
+cat > {ROOTFS}/sbin/vm-network <<'END'
+#!/bin/sh
+# From network-config, version 2, of one card to commands.
+echo 'ip link set eth0 up'
+sed -n -e 's/"//g' \\
+    -e 's/^ *mtu: /ip link set eth0 mtu /p' \\
+    -e 's|^ *- \\([0-9a-f:.]*/[0-9]*\\)$|ip address add \\1 dev eth0|p' \\
+    -e 's/^ *via: \\(.*\\)/ip route add \\1 dev eth0; ip route add default via \\1/p' \\
+    -e 's/^ *gateway6: \\(.*\\)/ip -6 route add default via \\1 dev eth0/p'
+END
+chmod 755 {ROOTFS}/sbin/init {ROOTFS}/sbin/vm-network
+"""
+IMAGE = "busybox"
+_IMAGE_METADATA = """
+architecture: x86_64
+creation_date: 1600000000
+templates:
+  /etc/vm-network: {when: [create, copy, start], template: network.tpl}
+"""
+_IMAGE_FOLDER = "/srv/image"
+_LXD_SETTINGS = """
+storage_pools: [{name: default, driver: dir}]
+profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
+"""
+_MAKE_IMAGE = f"""
+mkdir -p {_IMAGE_FOLDER}/templates
+cat > {_IMAGE_FOLDER}/metadata.yaml
+echo '{{{{ config_get("cloud-init.network-config", "") }}}}' > {_IMAGE_FOLDER}/templates/network.tpl
+tar -C {_IMAGE_FOLDER} -cf /srv/image.tar metadata.yaml templates -C {ROOTFS} --transform 's|^[.]|rootfs|' .
+"""
+_SET_UP_LXD = f"""
+if command -v incus; then init='incus admin init' client=incus; else init='lxd init' client=lxc; fi
+$init --preseed
+$client image import /srv/image.tar --alias {IMAGE}
 """
 
 
 def make_container_root(lab: Lab, host: str) -> None:
     """Make the root file system of a container on a host: busybox, and an init that ends when it is told to."""
     lab.exec(host, ["sh", "-euc", _MAKE_ROOTFS])
+
+
+def set_up_lxd(lab: Lab, host: str) -> None:
+    """Set up a host's LXD, or Incus, as its operator does, with an image of the same container, which takes its network
+    from cloud-init.network-config."""
+    make_container_root(lab, host)
+    lab.exec(host, ["sh", "-euc", _MAKE_IMAGE], input=_IMAGE_METADATA)
+    lab.exec(host, ["sh", "-euc", _SET_UP_LXD], input=_LXD_SETTINGS)
 
 
 def install_guest_image(lab: Lab, host: str) -> None:
