@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 
 from ..plugin_utils.cluster import GROUPS
+from ..plugin_utils.extra_variables import read_entries
 from ..plugin_utils.hostvars import read_groups, read_hostvars, read_plain
 from ..plugin_utils.inventory import Checked, check_inventory
 from ..plugin_utils.plans import plan_clusters, summarize_clusters
@@ -37,10 +38,10 @@ class ActionModule(ActionBase):
         """Read, check, and return the plan or all mistakes."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, options = self.validate_argument_spec(argument_spec=OPTIONS)
-        if options["vm"] is not None:
-            if options["vms"]:
+        if options["vm"]:
+            if read_entries(options["vms"]):
                 raise AnsibleActionFail("vm and vms are both given: name all VMs in vms")
-            options["vms"] = [{"name": options["vm"], "node": options["node"]}]
+            options["vms"] = [{"name": options["vm"], "node": options["node"] or None}]
         checked = self._check(task_vars or {}, options)
         result.update(_describe(checked, options["report"]))
         return result
@@ -54,7 +55,7 @@ class ActionModule(ActionBase):
             templar = Templar(loader=self._loader, variables={**variables, "hostvars": hostvars})
             return templar.template  # type: ignore[no-any-return]
 
-        asked, migrate = (read_plain(options[key] or [], _as_it_is) for key in ("vms", "migrate"))
+        asked, migrate = (read_plain(read_entries(options[key]), _as_it_is) for key in ("vms", "migrate"))
         variables = read_hostvars(members, hostvars.raw_get, templating)
         return check_inventory(groups, variables, asked, migrate, detach=options["vms_state"] == "absent")
 

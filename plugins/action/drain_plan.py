@@ -23,6 +23,7 @@ from ..plugin_utils.drains import (
     plan_evacuation,
     stopped_guests,
 )
+from ..plugin_utils.extra_variables import read_entries
 from ..plugin_utils.hostvars import read_answers, read_plain
 
 OPTIONS = {
@@ -69,7 +70,7 @@ def _plan(options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) ->
         summary = [*lines, *staying] or [f"{node} is empty"]
         guests = stopped_guests(plan, node, found) if options["state"] == STOP else {}
         return {**nothing, "moves": moves, "rounds": rounds, "guests": guests, "summary": summary}
-    told = read_plain(options["vms"] or [], lambda value: value)
+    told = read_plain(read_entries(options["vms"]), lambda value: value)
     dead = options["state"] == "evacuated"
     vms = plan_evacuation(plan, node, leases, found, options["to"], told) if dead else []
     homes: dict[str, dict[str, Any]] = {}

@@ -17,6 +17,7 @@ from ..plugin_utils.bridged_migrations import (
     refuse_arrived,
     refuse_unreachable,
 )
+from ..plugin_utils.extra_variables import read_entries
 from ..plugin_utils.hostvars import read_answers, read_plain
 from ..plugin_utils.migrations import Migration, Refused, describe_migrations, lease_moves, plan_migrations
 
@@ -40,8 +41,8 @@ class ActionModule(ActionBase):
         """Read what nodes have answered, plan, and return each node's part or all refusals."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, options = self.validate_argument_spec(argument_spec=OPTIONS)
-        asked = read_plain(options["vms"] or [], lambda value: value)
-        if options["vm"] is not None:
+        asked = read_plain(read_entries(options["vms"]), lambda value: value)
+        if options["vm"] and isinstance(asked, list):
             asked = [*asked, {"name": options["vm"], "node": options["node"]}]
         plan, leases = options["plan"], [lease for register in options["leases"] for lease in register["leases"]]
         found = read_answers(plan["hosts"], (task_vars or {})["hostvars"])

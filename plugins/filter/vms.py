@@ -27,7 +27,7 @@ def vm_interfaces(
     state: str = "present",
 ) -> Any:
     try:
-        nodes = functions.vm_interfaces(vms, leases, state)
+        nodes = functions.vm_interfaces(vms, leases, state, node)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
     return nodes if node is None else nodes.get(node, [])

@@ -32,8 +32,8 @@ def run_command(argv: Sequence[str], stdin: str = "", timeout: float = 120) -> s
     environment = {"PATH": PROGRAM_PATH, "LC_ALL": "C"}
     try:
         done = subprocess.run(
-            list(argv), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
-            timeout=timeout, env=environment, check=False)
+            list(argv), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            encoding="utf-8", errors="replace", timeout=timeout, env=environment, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ApplyError(f"{' '.join(argv)}: {error}") from error
     if done.returncode:

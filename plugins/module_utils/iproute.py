@@ -25,7 +25,7 @@ def read_ip(*words: str) -> List[Dict[str, Any]]:
     environment = {"PATH": apply.PROGRAM_PATH, "LC_ALL": "C"}
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              universal_newlines=True, timeout=READ_TIMEOUT, env=environment, check=False)
+                              encoding="utf-8", errors="replace", timeout=READ_TIMEOUT, env=environment, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ReadError(f"{' '.join(argv)}: {error}: is iproute2 installed?") from error
     if done.returncode:

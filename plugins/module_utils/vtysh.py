@@ -152,9 +152,11 @@ def _read(command: str) -> str:
     try:
         done = subprocess.run(
             ["vtysh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            universal_newlines=True, errors="replace", timeout=READ_TIMEOUT, env=environment, check=False)
+            encoding="utf-8", errors="replace", timeout=READ_TIMEOUT, env=environment, check=False)
     except subprocess.TimeoutExpired as error:
         raise FrrError(f"vtysh: {command}: no answer within {READ_TIMEOUT} s") from error
+    except OSError as error:
+        raise FrrError(f"vtysh: {command}: {error}") from error
     if "failed to connect to any daemons" in done.stdout + done.stderr:
         raise FrrNotRunning("FRR is installed and not running: `systemctl start frr`, and see `journalctl -u frr`; "
                             "vtysh must be run by root or by a member of group frrvty")

@@ -171,7 +171,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec={**frr_delta.STATEMENT_ARGUMENTS, **ARGUMENTS}, supports_check_mode=True)
     try:
         module.exit_json(**run(module.params, module.check_mode))
-    except (vtysh.FrrError, ApplyError, ValueError) as error:
+    except (vtysh.FrrError, ApplyError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
 
 

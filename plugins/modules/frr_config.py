@@ -129,7 +129,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=frr_delta.STATEMENT_ARGUMENTS, supports_check_mode=True)
     try:
         module.exit_json(**run(module.params, module.check_mode))
-    except (vtysh.FrrError, ConfigError, ApplyError, ValueError) as error:
+    except (vtysh.FrrError, ConfigError, ApplyError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
 
 

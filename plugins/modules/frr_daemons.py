@@ -144,7 +144,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         module.exit_json(**run(module))
-    except apply.ApplyError as error:
+    except (apply.ApplyError, OSError) as error:
         module.fail_json(msg=str(error))
 
 

@@ -138,7 +138,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         module.exit_json(**run(module.params, module.check_mode))
-    except (vtysh.FrrError, ApplyError, ValueError) as error:
+    except (vtysh.FrrError, ApplyError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
 
 

@@ -8,6 +8,7 @@ Where to: the node that carries the fewest VMs. docs/design.md, "Nodes out of se
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from .bridged_migrations import STANDBY
 from .cluster import IPFABRIC, ROUTING
 from .guests import container_nics, lxd_nics
 from .read_guests import LIBVIRT, LXC
+from .values import integer_of, shown
 
 MIGRATE, WITHDRAW, STOP = "drained", "withdrawn", "stopped"
 """What becomes of the VMs of a node that goes out of service."""
@@ -94,7 +96,7 @@ def plan_evacuation(
     leases: Iterable[Mapping[str, Any]],
     found: Answers,
     to: Sequence[str] = (),
-    told: Iterable[Mapping[str, Any]] = (),
+    told: object = (),
 ) -> list[Entry]:
     """Return the VMs of a dead node, each NIC `{cluster, name, nic, node, asked}`: its new node, attach_vm's entry.
 
@@ -104,7 +106,7 @@ def plan_evacuation(
     cluster = _cluster_of(plan, node)
     leases = list(leases)
     goals = _goals(plan, cluster, node, leases, found, to)
-    more = {(vm["name"], vm.get("nic", 0)): vm for vm in told}
+    more = _read_told(told)
     declared = {(vm["name"], vm["nic"]) for vm in plan["clusters"][cluster]["vms"]}
     homes: dict[str, str] = {}
     vms = []
@@ -116,6 +118,18 @@ def plan_evacuation(
         asked = {} if (name, nic) in declared else told_of
         vms.append({**vm, "node": home, "asked": {**asked, **vm}})
     return vms
+
+
+def _read_told(told: object) -> dict[tuple[str, int], Mapping[str, Any]]:
+    """Return, by VM and NIC, what was told of VMs that are not declared. Nobody has checked it yet."""
+    found = {}
+    for index, vm in enumerate(told if isinstance(told, (list, tuple)) else [told]):
+        name, nic = (vm.get("name"), integer_of(vm.get("nic") or 0)) if isinstance(vm, Mapping) else (None, None)
+        if not isinstance(vm, Mapping) or not isinstance(name, str) or nic is None:
+            text = "give a list of VMs, each with its name and what was told of it"
+            raise refuse("NotAVm", f"evacuate_vms[{index}] is {shown(vm)}: {text}")
+        found[name, nic] = vm
+    return found
 
 
 def check_empty(plan: Mapping[str, Any], node: str, leases: Iterable[Mapping[str, Any]], found: Answers) -> None:
@@ -158,7 +172,8 @@ def _goals(
         asked = ", ".join(to or others) or "none"
         raise refuse("NoTarget", f"no other node of {cluster} answers and is in service (asked for: {asked})")
     carried = {(lease["holder"], lease["owner"].partition("#")[0]) for lease in leases if lease.get("holder") in fit}
-    return {each: sum(holder == each for holder, _owner in carried) for each in fit}
+    counts = Counter(holder for holder, _owner in carried)
+    return {each: counts[each] for each in fit}
 
 
 def _fewest(goals: dict[str, int]) -> str:

@@ -23,7 +23,8 @@ def find_guest(
     cluster's VMs are run by.
     """
     described = plan["clusters"][cluster]
-    declared = next((each for each in described.get("vms", ()) if (each["name"], each["nic"]) == (vm["name"], 0)), None)
+    name = vm["name"]
+    declared = next((each for each in described.get("vms", ()) if each["name"] == name and each["nic"] == 0), None)
     default = described.get("vm_driver") if declared is None else declared.get("driver")
     known = recorded or default or EXTERNAL_DRIVER
     told = {key: vm[key] for key in ("driver", "guest") if vm.get(key) is not None}

@@ -9,7 +9,7 @@ docs/design.md, "Live migration", has the steps. An interrupted migration goes o
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from .cluster import ROUTING
 from .migration_guests import add_departure, describe_guest, find_guest
 from .names import lease_owner
 from .read_guests import CONTAINER_DRIVERS, EXTERNAL_DRIVER
+from .values import kind_of, shown
 
 Entry = dict[str, Any]
 Answers = Mapping[str, Mapping[str, Any]]
@@ -56,16 +57,17 @@ def plan_migrations(
     """Return what is to be done for each interface of the VMs asked for.
 
     plan: of cluster_plan. asked: `{name, node}`, `cluster` where names are not unique; to abort, node may be absent;
-    `driver` and `guest` of a VM that is not declared. leases: of all registers. Raises Refused.
+    `driver` and `guest` of a VM that is not declared. leases: of all registers. Raises Refused, also for entries that
+    are none. Takes time in proportion to leases, interfaces and VMs asked for.
     """
-    leases = list(leases)
+    nics, told = _read_nics(leases), _Told(found)
     mistakes: list[str] = []
     migrations: dict[tuple[str, str, int], Migration] = {}
-    for vm in asked:
+    for vm in _read_asked(asked):
         try:
-            cluster = _find_cluster(plan, vm, leases, abort)
-            for nic, holder in _nics_of(cluster, vm["name"], leases).items():
-                where = _Where(cluster, vm["name"], nic, holder, found)
+            cluster = _find_cluster(plan, vm, nics, abort)
+            for nic, holder in nics[cluster, vm["name"]].items():
+                where = _Where(cluster, vm["name"], nic, holder, told)
                 migration = where.to_abort() if abort else where.to_move(vm["node"])
                 if migration is not None:
                     driver, guest = _find_driver(plan, cluster, vm, migration.interface)
@@ -77,13 +79,27 @@ def plan_migrations(
     return list(migrations.values())
 
 
+def _read_asked(asked: object) -> list[Mapping[str, Any]]:
+    """Return the entries asked for, which nobody has checked yet."""
+    text = "give a list of VMs, each with name and node, names in quotes where they are numbers"
+    if not isinstance(asked, (list, tuple)):
+        raise Refused(refuse("NotAVm", f"vms is {kind_of(asked)}: {text}"))
+    if not asked:
+        raise Refused(refuse("NotAVm", "no VM is named: give vm and node, or vms"))
+    for index, vm in enumerate(asked):
+        name = vm.get("name") if isinstance(vm, Mapping) else None
+        if not isinstance(vm, Mapping) or not name or not isinstance(name, str):
+            raise Refused(refuse("NotAVm", f"vms[{index}] is {shown(vm)}: {text}"))
+    return list(asked)
+
+
 def _find_cluster(
-    plan: Mapping[str, Any], vm: Mapping[str, Any], leases: Sequence[Mapping[str, Any]], abort: bool
+    plan: Mapping[str, Any], vm: Mapping[str, Any], nics: Mapping[tuple[str, str], object], abort: bool
 ) -> str:
     """Return the cluster that the VM is in, which is to be that of the node it goes to."""
     name, node = vm["name"], vm.get("node")
     clusters: Mapping[str, Mapping[str, Any]] = plan["clusters"]
-    homes = [each for each in clusters if _nics_of(each, name, leases) and vm.get("cluster") in (None, each)]
+    homes = [each for each in clusters if (each, name) in nics and vm.get("cluster") in (None, each)]
     if not homes:
         raise Refused(refuse("UnknownVm", f"no register has a lease of {name}: attach it first"))
     if abort:
@@ -117,33 +133,36 @@ def _find_driver(
     return driver, guest
 
 
-def _nics_of(cluster: str, name: str, leases: Iterable[Mapping[str, Any]]) -> dict[int, str]:
-    """Return, by NIC of a VM, the node that holds its leases."""
-    found = {}
+def _read_nics(leases: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[int, str]]:
+    """Return, by cluster and VM, the node that holds the leases of each NIC, NICs in order."""
+    found: dict[tuple[str, str], dict[int, str]] = {}
     for lease in leases:
         owner, _mark, nic = lease["owner"].partition("#")
-        if owner == f"{cluster}/{name}":
-            found[int(nic or 0)] = lease.get("holder") or ""
-    return dict(sorted(found.items()))
+        cluster, _slash, name = owner.partition("/")
+        found.setdefault((cluster, name), {})[int(nic or 0)] = lease.get("holder") or ""
+    return {vm: dict(sorted(holders.items())) for vm, holders in found.items()}
+
+
+class _Told:
+    """What nodes have told, by VM and NIC, then by node: interfaces and migrations."""
+
+    def __init__(self, found: Answers) -> None:
+        self.found = found
+        self.interfaces: dict[tuple[str, int], dict[str, Mapping[str, Any]]] = {}
+        self.migrations: dict[tuple[str, int], dict[str, Mapping[str, Any]]] = {}
+        for node, answer in found.items():
+            for key, kept in (("interfaces", self.interfaces), ("migrations", self.migrations)):
+                for each in answer[key]:
+                    kept.setdefault((each["vm"], each["nic"]), {})[node] = each
 
 
 class _Where:
     """What register and nodes say of one interface."""
 
-    def __init__(self, cluster: str, name: str, nic: int, holder: str, found: Answers) -> None:
-        self.cluster, self.name, self.nic, self.holder, self.found = cluster, name, nic, holder, found
-        self.at = {
-            node: each
-            for node, answer in found.items()
-            for each in answer["interfaces"]
-            if (each["vm"], each["nic"]) == (name, nic)
-        }
-        self.under_way: dict[str, Mapping[str, Any]] = {
-            node: each
-            for node, answer in found.items()
-            for each in answer["migrations"]
-            if (each["vm"], each["nic"]) == (name, nic)
-        } or under_way_on_bridges(self.at, holder)
+    def __init__(self, cluster: str, name: str, nic: int, holder: str, told: _Told) -> None:
+        self.cluster, self.name, self.nic, self.holder, self.found = cluster, name, nic, holder, told.found
+        self.at = told.interfaces.get((name, nic), {})
+        self.under_way = told.migrations.get((name, nic)) or under_way_on_bridges(self.at, holder)
 
     def migration(self, source: str, target: str, fresh: bool) -> Migration:
         interface = self.at.get(source) or self.at.get(target)

@@ -15,7 +15,7 @@ from .findings import Place
 from .names import guest_mac
 from .read_guests import read_driver
 from .read_vms import SWITCHING_KEYS, VM_KEYS, read_node, read_vm, read_vm_name
-from .values import read_integer, read_list, read_mapping, read_text, shown
+from .values import integer_of, read_integer, read_list, read_mapping, read_text, shown
 
 
 def read_asked_vms(place: Place, value: object, clusters: Sequence[Cluster]) -> tuple[Vm, ...]:
@@ -72,9 +72,8 @@ def _clusters_remedy(by_name: Mapping[str, Cluster]) -> str:
 def _find_declared(
     value: Mapping[object, object], cluster: Cluster, declared: Mapping[tuple[str, str, int], Vm]
 ) -> Vm | None:
-    name, nic = value.get("name"), value.get("nic")
-    nic = 0 if nic is None else nic
-    if not isinstance(name, str) or not isinstance(nic, int):
+    name, nic = value.get("name"), integer_of(0 if value.get("nic") is None else value["nic"])
+    if not isinstance(name, str) or nic is None:
         return None
     return declared.get((cluster.name, name, nic))
 

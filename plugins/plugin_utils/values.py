@@ -152,7 +152,7 @@ def read_integer(place: Place, value: object, low: int, high: int, unit: str = "
     """Return a whole number between low and high; text that consists of digits is taken as a number."""
     if not is_readable(place, value):
         return None
-    number = _integer(value)
+    number = integer_of(value)
     if number is None:
         seen = shown(value) if isinstance(value, (str, float)) else kind_of(value)
         place.mistake(f"is {seen}, must be a whole number", f"use {low} to {high}{unit}")
@@ -163,7 +163,8 @@ def read_integer(place: Place, value: object, low: int, high: int, unit: str = "
     return None
 
 
-def _integer(value: object) -> int | None:
+def integer_of(value: object) -> int | None:
+    """Return a whole number, given as one or as text of digits; None of what is neither."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and len(value) <= 20 and value.isascii() and value.isdigit():

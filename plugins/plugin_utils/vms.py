@@ -60,15 +60,21 @@ def _release_of(vm: Mapping[str, Any]) -> Entry:
 
 
 def vm_interfaces(
-    vms: Mapping[str, Any] | Iterable[Mapping[str, Any]], leases: Iterable[Mapping[str, Any]], state: str = "present"
+    vms: Mapping[str, Any] | Iterable[Mapping[str, Any]],
+    leases: Iterable[Mapping[str, Any]],
+    state: str = "present",
+    node: str | None = None,
 ) -> dict[str, list[Entry]]:
     """Return, by node, VMs as fabric_vm_iface takes them, with the addresses that they have leased.
 
     vms: VMs as `cluster_plan` returns them, or its clusters, which stands for their declared VMs; leases: what
-    ip_pool_alloc returned, of all registers in one list. A VM is on the node that holds its leases. Raises ValueError
-    naming VMs that lack a lease in a pool.
+    ip_pool_alloc returned, of all registers in one list. A VM is on the node that holds its leases. node: of this one
+    alone. Raises ValueError naming VMs that lack a lease in a pool.
     """
+    leases = list(leases)
     entries = _follow_leases(merge_vms(vms, ()) if isinstance(vms, Mapping) else vms, leases)
+    if node is not None:
+        entries = [vm for vm in entries if vm["node"] == node]
     if state != "present":
         return _by_node(entries, lambda vm: {"name": vm["name"], "nic": vm["nic"], "state": "absent"})
     addresses: dict[tuple[str, str], str] = {(lease["owner"], lease["pool"]): lease["address"] for lease in leases}

@@ -141,3 +141,22 @@ def test_both_ways_to_name_vms_at_once_are_refused(play):
     done = play("-e", json.dumps({"vm": "web8", "vms": [{"name": "web9", "node": "south-lxd1"}]}))
     assert done.returncode == 2
     assert "vm and vms are both given" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("playbook", "told", "message"), [
+    ("undrain_node", "node=north-kvm9", "UnknownNode: 'north-kvm9'"),
+    ("evacuate_node", "confirm_dead=north-kvm1", "UnknownNode: ''"),
+    ("drain_node", "node=north-kvm1 drain=stopp", "drain is 'stopp': give migrate, withdraw or stop"),
+    ("upgrade_frr", "upgrade_hosts=north-kvm11", "UpgradeRefused: UnknownHost: north-kvm11"),
+])
+def test_a_host_or_word_with_a_mistake_is_refused_and_is_no_success(play, playbook, told, message):
+    done = play("-e", told, playbook=f"vmcluster.network.{playbook}")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
+    assert "unreachable=1" not in done.stdout
+
+
+def test_what_a_survey_leaves_empty_or_gives_as_text_is_understood(play):
+    asked = json.dumps([{"name": "web9", "node": "south-lxd1", "nic": "1"}])
+    done = play("-e", json.dumps({"vm": "", "node": "", "vms": asked}))
+    assert "asked for: 1 (south/web9 on south-lxd1)" in done.stdout, done.stdout + done.stderr

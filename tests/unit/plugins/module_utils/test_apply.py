@@ -19,3 +19,7 @@ def test_a_lock_that_another_holds_is_waited_for_and_then_told_of(tmp_path: Path
                 raise AssertionError("two hold the lock")
     with apply.host_lock(path, 0, "changes VM interfaces"):
         assert Path(path).exists()
+
+
+def test_what_a_command_says_in_another_encoding_is_no_crash() -> None:
+    assert apply.run_command(["printf", "caf\\351 \\303\\251"]) == "caf\ufffd \u00e9"

@@ -160,3 +160,15 @@ def test_rounds_are_as_long_as_asked_for():
     assert [[move["name"] for move in each] for each in batched(moves, 2)] == [["a", "b"], ["c", "d"], ["e"]]
     with pytest.raises(Refused, match="NoneAtATime"):
         batched(moves, 0)
+
+
+@pytest.mark.parametrize("told", ["web1", [{"mac": "02:00:00:00:00:01"}], [{"name": "web1", "nic": "first"}], 5])
+def test_what_is_told_of_vms_of_a_dead_node_and_names_none_is_refused_and_not_a_crash(told):
+    with pytest.raises(Refused, match=r"NotAVm: evacuate_vms\[0\]"):
+        plan_evacuation(PLAN, "node1", [lease("web9", "node1")], answers(), (), told)
+
+
+def test_what_is_told_of_a_vm_of_a_dead_node_counts_when_its_nic_is_text():
+    told = [{"name": "web9", "nic": "1", "mac": "02:00:00:00:00:09"}]
+    [vm] = plan_evacuation(PLAN, "node1", [lease("web9#1", "node1")], answers(), (), told)
+    assert vm["asked"]["mac"] == "02:00:00:00:00:09" and vm["asked"]["nic"] == 1

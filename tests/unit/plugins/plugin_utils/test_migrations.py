@@ -246,3 +246,25 @@ def test_what_libvirt_moves_is_not_asked_of_others_and_all_its_nics_go_at_once()
         each["nic"] for each in nodes["node1"]["absent_guests"]]
     others = describe_migrations(PLAN, plan(answers()), ["secret"])
     assert [each["name"] for each in others["node1"]["external"]] == ["web1"] and others["node1"]["domains"] == []
+
+
+@pytest.mark.parametrize("asked", ["web1", {"name": "web1"}, ["web1"], [{"vm": "web1"}], [{"name": 100}], []])
+def test_what_names_no_vm_is_refused_and_not_a_crash(asked):
+    with pytest.raises(Refused, match="LiveMigrationRefused: NotAVm: .*name"):
+        plan_migrations(PLAN, asked, [lease("alpha/web1", "node1")], answers())
+
+
+def test_a_drain_of_a_full_node_in_a_large_cluster_is_planned_without_reading_all_leases_for_each_vm():
+    class Counted(dict):
+        reads = 0
+
+        def __getitem__(self, key):
+            Counted.reads += 1
+            return super().__getitem__(key)
+
+    names = [f"vm{number}" for number in range(200)]
+    leases = [Counted(lease(f"alpha/{name}", "node1")) for name in names]
+    found = answers(node1=([interface(name) for name in names], []))
+    planned = plan_migrations(PLAN, [{"name": name, "node": "node2"} for name in names], leases, found)
+    assert len(planned) == len(names)
+    assert Counted.reads <= 5 * len(names)

@@ -147,3 +147,11 @@ def test_derived_macs_are_the_same_everywhere_unicast_and_locally_administered()
     assert all(mac.startswith("02:") and len(mac) == 17 for mac in macs)
     assert gateway_mac("alpha") == "02:8e:d3:f6:ad:68"
     assert guest_mac("alpha", "web1", 0) == "02:d5:4c:ec:2d:0a"
+
+
+def test_of_one_node_alone_no_other_node_s_leases_are_missed():
+    vms = [vm_of("web1"), vm_of("web2", "node2")]
+    leases = [lease_of("alpha/web1", "public4", "203.0.113.1"), lease_of("alpha/web1", "public6", "2001:db8::1")]
+    assert [vm["name"] for vm in vm_interfaces(vms, leases, node="node1")["node1"]] == ["web1"]
+    with pytest.raises(ValueError, match="alpha/web2"):
+        vm_interfaces(vms, leases, node="node2")
