@@ -15,7 +15,8 @@ from typing import Any
 
 from ..module_utils.frr_maintenance import WITHDRAWN
 from .verify_guests import guest_differences
-from .verify_model import Cluster, Difference, Evidence, Host, Report, UnfinishedMigration, Vm
+from .verify_leases import lease_differences
+from .verify_model import Cluster, Difference, Evidence, Host, Report, UnfinishedMigration, Vm, host_prefix
 
 
 def verify_cluster(
@@ -40,19 +41,15 @@ def verify_cluster(
         *guest_differences(by_host.values(), by_cluster, evidence),
         *_twice_attached(vms),
         *_undeclared(vms, by_cluster.values(), by_host.values(), evidence),
-        *_lease_differences(vms, by_cluster.values(), evidence, silent),
+        *lease_differences(vms, by_cluster.values(), evidence, silent),
         *_route_differences(vms, by_host, by_cluster, evidence, silent),
     )
+    wrong = frozenset(difference.vm for difference in differences)
     return Report(
         differences=differences,
         hosts=tuple(_host_row(host, evidence) for host in by_host.values() if asked is None or host.name in asked),
-        vms=tuple(_vm_row(vm, differences) for vm in vms),
+        vms=tuple(_vm_row(vm, (vm.cluster, vm.name) not in wrong) for vm in vms),
     )
-
-
-def host_prefix(address: str) -> str:
-    """Return an address or prefix in canonical form with its length: 203.0.113.1 is 203.0.113.1/32."""
-    return str(ipaddress.ip_network(address, strict=False))
 
 
 def _read_vms(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Vm]:
@@ -60,12 +57,13 @@ def _read_vms(hosts: Iterable[Host], evidence: Evidence) -> Iterator[Vm]:
         if "nodes" not in host.roles:
             continue
         for found in evidence.get(host.name, {}).get("interfaces", ()):
-            addresses = [*found["addresses"], *found.get("prefixes", ())]
+            addresses = tuple(host_prefix(address) for address in found["addresses"])
             yield Vm(
                 name=found["vm"] if not found.get("nic") else f"{found['vm']}#{found['nic']}",
                 node=host.name,
                 cluster=host.cluster,
-                prefixes=tuple(host_prefix(address) for address in addresses),
+                prefixes=(*addresses, *(host_prefix(prefix) for prefix in found.get("prefixes", ()))),
+                addresses=addresses,
                 announcement=_announcement_of(found, evidence[host.name].get("maintenance")),
                 carrier=bool(found["carrier"]),
             )
@@ -230,61 +228,6 @@ def _undeclared(
                 yield Difference(cluster.name, f"declared VM {name} is on no node", "run site.yml")
 
 
-def _lease_differences(
-    vms: Iterable[Vm], clusters: Iterable[Cluster], evidence: Evidence, silent: Collection[str]
-) -> Iterator[Difference]:
-    for cluster in clusters:
-        found = evidence.get(cluster.register_host, {}).get("leases")
-        if found is None:
-            continue
-        mine = [lease for lease in found if lease["owner"].startswith(f"{cluster.name}/")]
-        leased = {(lease["owner"].split("/", 1)[1], host_prefix(lease["address"])): lease for lease in mine}
-        carried = {vm.name: vm for vm in vms if vm.cluster == cluster.name and vm.announcement != "standby"}
-        yield from _leases_without_vm(cluster, leased, carried, silent)
-        yield from _vms_without_lease(cluster, leased, carried.values())
-
-
-def _leases_without_vm(
-    cluster: Cluster,
-    leased: Mapping[tuple[str, str], Mapping[str, Any]],
-    carried: Mapping[str, Vm],
-    silent: Collection[str],
-) -> Iterator[Difference]:
-    for (name, address), lease in leased.items():
-        vm = carried.get(name)
-        if vm is None and lease.get("holder") in silent:
-            continue
-        if vm is None:
-            where = lease.get("holder") or "a node not named"
-            yield Difference(
-                cluster.register_host,
-                f"lease {address} of VM {name} says it is on {where}, which does not carry it",
-                "run attach_vm again to finish, or detach_vm to give the address back",
-                (cluster.name, name),
-            )
-        elif lease.get("holder") not in (None, vm.node):
-            yield Difference(
-                cluster.register_host,
-                f"lease {address} says VM {name} is on {lease['holder']}; {vm.node} carries it",
-                "detach the VM where its hypervisor does not run it",
-                (cluster.name, name),
-            )
-
-
-def _vms_without_lease(
-    cluster: Cluster, leased: Mapping[tuple[str, str], Mapping[str, Any]], vms: Iterable[Vm]
-) -> Iterator[Difference]:
-    owners = {name for name, _address in leased}
-    for vm in vms:
-        if vm.name not in owners:
-            yield Difference(
-                vm.node,
-                f"carries VM {vm.name}, of which the register of {cluster.name} knows nothing",
-                "attach_vm to lease its addresses, or site.yml -e purge_vms=true to remove it",
-                (vm.cluster, vm.name),
-            )
-
-
 def _route_differences(
     vms: Iterable[Vm],
     hosts: Mapping[str, Host],
@@ -317,7 +260,7 @@ def _compare_route(
             about,
         )
         return
-    wanted = node.next_hops[ipaddress.ip_network(prefix).version]
+    wanted = node.next_hops.get(version := ipaddress.ip_network(prefix).version, f"no IPv{version} underlay address")
     if wanted != route["next_hop"]:
         yield Difference(
             host.name,
@@ -375,16 +318,15 @@ def _host_row(host: Host, evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _vm_row(vm: Vm, differences: Iterable[Difference]) -> dict[str, Any]:
+def _vm_row(vm: Vm, agrees: bool) -> dict[str, Any]:
     state = vm.announcement
     if vm.announcement in ("announced", "elevated") and not vm.carrier:
         state = "waiting"
-    wrong = any(difference.vm == (vm.cluster, vm.name) for difference in differences)
     return {
         "vm": vm.name,
         "node": vm.node,
         "cluster": vm.cluster,
         "addresses": list(vm.prefixes),
         "state": state,
-        "agrees": not wrong,
+        "agrees": agrees,
     }

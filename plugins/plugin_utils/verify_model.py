@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,12 +71,13 @@ class UnfinishedMigration(Difference):
 
 @dataclass(frozen=True)
 class Vm:
-    """A VM as its node carries it."""
+    """A VM as its node carries it. prefixes: all that is routed to it; addresses: of these, those that are leased."""
 
     name: str
     node: str
     cluster: str
     prefixes: tuple[str, ...]
+    addresses: tuple[str, ...]
     announcement: str
     carrier: bool
 
@@ -98,3 +100,8 @@ Evidence = Mapping[str, Mapping[str, Any]]
 """By host: `sessions`, `routes`, `interfaces`, `leases`, `guests` of the info modules, absent when not asked;
 `actions`: what host_network would change; `maintenance`: as frr_maintenance has it; `problems`: by one of these, why
 the host could not tell it."""
+
+
+def host_prefix(address: str) -> str:
+    """Return an address or prefix in canonical form with its length: 203.0.113.1 is 203.0.113.1/32."""
+    return str(ipaddress.ip_network(address, strict=False))

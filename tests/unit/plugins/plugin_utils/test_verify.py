@@ -257,3 +257,33 @@ def test_a_prefix_that_is_routed_through_a_vm_leads_to_its_node():
     assert differences(evidence) == [
         ("core", "routes 203.0.113.64/28 of VM web1 to 203.0.113.10, not to node1 (10.20.0.11)")
     ]
+
+
+def test_addresses_that_register_and_node_do_not_agree_on_are_told_of_both_vms():
+    evidence = agreeing()
+    leases = evidence["rr1"]["leases"]
+    leases[0]["address"], leases[2]["address"] = leases[2]["address"], leases[0]["address"]
+    assert sorted(differences(evidence)) == [
+        ("node1", "carries VM web1 with 203.0.113.10/32, which the register has leased to web10"),
+        ("node1", "carries VM web1 without 203.0.113.11/32, which the register has leased to it"),
+        ("node2", "carries VM web10 with 203.0.113.11/32, which the register has leased to web1"),
+        ("node2", "carries VM web10 without 203.0.113.10/32, which the register has leased to it"),
+    ]
+    report = verify_cluster(HOSTS, [ALPHA], evidence)
+    assert [row["agrees"] for row in report.vms] == [False, False]
+
+
+def test_an_address_without_any_lease_is_told_and_a_routed_prefix_needs_none():
+    evidence = agreeing()
+    del evidence["rr1"]["leases"][1]
+    evidence["node1"]["interfaces"][0]["prefixes"] = ["203.0.113.64/28"]
+    for name in ("rr1", "core"):
+        evidence[name]["routes"].append(route("203.0.113.64/28", "10.20.0.11"))
+    what = "carries VM web1 with 2001:db8:1::10/128, which the register has leased to nobody"
+    assert differences(evidence) == [("node1", what)]
+
+
+def test_a_vm_with_an_address_of_a_family_that_its_node_has_no_more_is_told_and_is_no_crash():
+    hosts = (host("node1", "nodes", [("rr1", "10.20.0.21")], {4: "10.20.0.11"}), *HOSTS[1:])
+    told = [found.what for found in verify_cluster(hosts, [ALPHA], agreeing()).differences]
+    assert told == ["routes 2001:db8:1::10/128 of VM web1 to fd20::11, not to node1 (no IPv6 underlay address)"] * 2
