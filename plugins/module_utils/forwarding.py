@@ -16,13 +16,15 @@ FORMER_FILE = "/etc/sysctl.d/90-vmcluster-ipfabric.conf"
 NEIGHBOUR_LIMITS = {"gc_thresh1": 4096, "gc_thresh2": 16384, "gc_thresh3": 32768}
 PROXIES = {"proxy_arp": "ipv4", "proxy_ndp": "ipv6"}
 """Sysctls of an uplink that answers for VMs, by family."""
+ALL_RP_FILTER = "net/ipv4/conf/all/rp_filter"
 # Ports of a bridge that are a VM's or a container's end; one with the node's own interfaces alone is no hindrance.
 VM_PORTS = ("tun", "veth", "macvtap")
 HEADER = """\
 # Made by vmcluster.network (module fabric_forwarding)
 # A node routes. With forwarding on, only accept_ra = 2 keeps an interface listening to router advertisements, so it
 # comes first.
-# rp_filter 2: packets may come in by the uplink from a source that another interface leads to.
+# rp_filter 2: packets may come in by the uplink from a source that another interface leads to. The greater of all's and
+# an interface's counts: with 2 for all, as Ubuntu has it, VMs could send from any address.
 """
 
 
@@ -58,7 +60,7 @@ def sysctl_paths(uplink: str, routers_heard: Sequence[str], proxies: Sequence[st
     listening = dict.fromkeys((uplink, *routers_heard))
     return (
         *(f"net/ipv6/conf/{interface}/accept_ra" for interface in listening),
-        "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", f"net/ipv4/conf/{uplink}/rp_filter",
+        "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", f"net/ipv4/conf/{uplink}/rp_filter", ALL_RP_FILTER,
         *(f"net/{PROXIES[name]}/conf/{uplink}/{name}" for name in proxies),
         *(f"net/{family}/neigh/default/{limit}" for family in ("ipv4", "ipv6") for limit in NEIGHBOUR_LIMITS))
 
@@ -106,6 +108,8 @@ def _wanted_value(path: str, found: str) -> str:
         # 1 means "unless forwarding". With 0 nobody listens, or a program that minds no forwarding (networkd,
         # NetworkManager): left alone.
         return "2" if int(found) > 0 else "0"
+    if path == ALL_RP_FILTER:
+        return "0" if found == "2" else found
     if name in NEIGHBOUR_LIMITS:
         return str(max(int(found), NEIGHBOUR_LIMITS[name]))
     return "2" if name == "rp_filter" else "1"

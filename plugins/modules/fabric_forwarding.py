@@ -12,7 +12,8 @@ description:
   - Looks at the host's interfaces first. A bridge with a VM's port, an uplink that is missing or takes no VM's packet,
     and no way to the reflectors are refused, all together, before anything is changed.
   - Then the kernel forwards, now and after a boot (C(/etc/sysctl.d/90-vmcluster-forwarding.conf)). An interface that
-    has its default route by router advertisement keeps it; O(uplink) keeps listening if it does.
+    has its default route by router advertisement keeps it; O(uplink) keeps listening if it does. A loose C(rp_filter)
+    of C(all) becomes none, as it would overrule the strict one of VM interfaces.
 options:
   reflectors:
     description:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a node needs of its kernel, and which hosts cannot be nodes."""
 
+import pytest
 from ansible_collections.vmcluster.network.plugins.module_utils.forwarding import (
     FORMER_FILE,
     SYSCTL_FILE,
@@ -38,6 +39,15 @@ def test_a_bare_host_forwards_now_and_after_a_boot():
 
 def test_the_second_time_there_is_nothing_to_do():
     steps = plan_forwarding(BARE, None)
+    assert plan_forwarding(kernel_after(steps), saved_after(steps)) == ()
+
+
+@pytest.mark.parametrize(("found", "wanted"), [("2", "0"), ("1", "1"), ("0", "0")])
+def test_a_loose_rp_filter_of_all_interfaces_does_not_let_vms_send_from_any_address(found, wanted):
+    """Of `all` and an interface the kernel takes the greater; VM interfaces have 1."""
+    steps = plan_forwarding({**BARE, "net/ipv4/conf/all/rp_filter": found}, None)
+    assert kernel_after(steps)["net/ipv4/conf/all/rp_filter"] == wanted
+    assert f"\nnet.ipv4.conf.all.rp_filter = {wanted}\n" in saved_after(steps)
     assert plan_forwarding(kernel_after(steps), saved_after(steps)) == ()
 
 
