@@ -191,7 +191,7 @@ def _when(deadline: Optional[float]) -> str:
 
 
 def _is_ours(pending: Optional[Commit], orders: Orders) -> bool:
-    return pending is not None and pending.log.startswith(orders.comment)
+    return pending is not None and pending.is_of(orders.comment)
 
 
 def _hint_of_rest(session: Any, orders: Orders) -> Sequence[str]:

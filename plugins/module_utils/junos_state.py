@@ -28,6 +28,11 @@ class Commit(NamedTuple):
         log = f", \"{self.log}\"" if self.log else ""
         return f"by {self.user} via {self.client} at {self.time}{log} ({self.comment})"
 
+    def is_of(self, comment: str) -> bool:
+        """Tell whether it is one of ours: with this comment, alone or with more behind a colon. That of routing
+        instance `vm` is the beginning of that of `vm2`, which another run may be changing."""
+        return self.log == comment or self.log.startswith(f"{comment}:")
+
 
 def read_pending(answer: Any) -> Optional[Commit]:
     """Return the commit that waits for its confirmation, from get-commit-information, or nothing.

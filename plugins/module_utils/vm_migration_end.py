@@ -35,7 +35,7 @@ def run_program(*argv: str) -> str:
     """Return what a program says, whether it succeeds or not."""
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              universal_newlines=True, timeout=FRR_TIMEOUT, check=False)
+                              encoding="utf-8", errors="replace", timeout=FRR_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"% {error}"
     return done.stdout

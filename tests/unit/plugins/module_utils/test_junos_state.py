@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.vmcluster.network.plugins.module_utils.junos_state import (
+    Commit,
     best_routes,
     read_groups,
     read_pending,
@@ -155,3 +156,15 @@ def test_many_faults_are_cut_short():
     routes = [route(f"192.0.2.{number}/32") for number in range(200)]
     told = judge(evidence(routes=routes), wanted())
     assert len(told) == 21 and told[-1] == "and 180 more"
+
+
+@pytest.mark.parametrize(("log", "is_ours"), [
+    ("vmcluster.network: junos_bgp_group of vm", True),
+    ("vmcluster.network: junos_bgp_group of vm: taken back, the verification failed", True),
+    ("vmcluster.network: junos_bgp_group of vm2", False),
+    ("vmcluster.network: junos_bgp_group of lab/vm", False),
+    ("", False),
+])
+def test_a_commit_of_another_routing_instance_is_not_ours_though_its_name_begins_alike(log, is_ours):
+    commit = Commit("netops", "netconf", "2026-10-05 22:03:43 UTC", log, "commit confirmed, rollback in 5mins")
+    assert commit.is_of("vmcluster.network: junos_bgp_group of vm") is is_ours
