@@ -24,6 +24,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "host": {"type": "str"},
     "port": {"type": "int"},
+    "desktop": {"type": "str"},
     "lifetime": {"type": "int", "default": 600},
 }
 
@@ -92,7 +93,8 @@ def write_token(params: Mapping[str, Any], now: float) -> Dict[str, Any]:
     """Make a token and write its file, which has the folder's group. The token itself is nowhere but in the answer."""
     token = secrets.token_hex(TOKEN_BYTES)
     expires = int(now) + params["lifetime"]
-    entry = {"vm": params["vm"], "host": params["host"], "port": params["port"], "expires": expires}
+    entry = {"vm": params["vm"], "host": params["host"], "port": params["port"], "expires": expires,
+             "desktop": params.get("desktop")}
     name = hashlib.sha256(token.encode("ascii")).hexdigest()
     apply.write_file(f"{params['folder']}/{name}", json.dumps(entry), 0o640)
     return {"token": token, "expires": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(expires))}

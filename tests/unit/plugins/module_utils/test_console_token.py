@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
+import socket
 import stat
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +54,49 @@ def test_a_token_leads_to_its_display_until_it_expires(tmp_path: Path, clock: An
     assert lookup(tmp_path, made["token"]) == ["fd20::11", "5901"]
     clock(NOW + 600)
     assert lookup(tmp_path, made["token"]) is None
+
+
+@pytest.fixture(name="display")
+def fixture_display() -> Iterator[Callable[[bytes, bytes], int]]:
+    """Displays that tell these ways of authentication and this name (RFC 6143), one connection each: their port."""
+    with contextlib.ExitStack() as opened:
+
+        def serve(types: bytes, name: bytes) -> int:
+            listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def talk() -> None:
+                with contextlib.suppress(OSError), listener.accept()[0] as wire:
+                    wire.settimeout(5)
+                    wire.sendall(b"RFB 003.008\n")
+                    wire.recv(12, socket.MSG_WAITALL)
+                    wire.sendall(bytes([len(types)]) + types)
+                    if wire.recv(1) == b"\1":
+                        wire.sendall(bytes(4))
+                        wire.recv(1)
+                        wire.sendall(bytes(20) + len(name).to_bytes(4, "big") + name)
+
+            thread = threading.Thread(target=talk)
+            thread.start()
+            opened.callback(thread.join, 10)
+            return int(listener.getsockname()[1])
+
+        yield serve
+
+
+@pytest.mark.parametrize(("types", "name", "opens"), [
+    (b"\1", b"QEMU (web1)", True), (b"\1", b"QEMU (web2)", False), (b"\1", b"", False), (b"\2", b"", True)])
+def test_a_token_opens_no_display_of_a_vm_that_was_started_at_the_same_port(
+    tmp_path: Path, clock: Any, display: Callable[[bytes, bytes], int], types: bytes, name: bytes, opens: bool
+) -> None:
+    port = display(types, name)
+    token = run(tmp_path, host="127.0.0.1", port=port, desktop="QEMU (web1)")["token"]
+    assert lookup(tmp_path, token) == (["127.0.0.1", str(port)] if opens else None)
+
+
+def test_a_display_that_is_gone_is_not_led_to(tmp_path: Path, clock: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert lookup(tmp_path, run(tmp_path, host="127.0.0.1", port=port, desktop="QEMU (web1)")["token"]) is None
 
 
 def test_what_is_no_token_leads_nowhere(tmp_path: Path, clock: Any) -> None:
