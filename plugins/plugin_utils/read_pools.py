@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from ipaddress import ip_network
 from itertools import pairwise
@@ -85,7 +86,7 @@ def read_pool(
     if fields is None:
         return None
     prefix = _read_pool_prefix(place.at("prefix"), fields.get("prefix"))
-    default = f"{node}-{prefix.version}" if node and prefix is not None else None
+    default = _default_name(node, prefix.version) if node and prefix is not None else None
     name = _read_name(place.at("name"), fields.get("name", default)) if default or not node else None
     network = read_choice(place.at("network"), fields.get("network", networks[0]), networks) if networks else ""
     if name is None or prefix is None:
@@ -112,6 +113,15 @@ def read_pool(
 
 def _first(addresses: Range) -> int:
     return addresses.first
+
+
+def _default_name(node: str, version: int) -> str:
+    """Return the name of a node's pool. A node may have a name that no pool can have, such as a fully qualified one."""
+    name = f"{node}-{version}"
+    if _POOL_NAME.fullmatch(name):
+        return name
+    text = re.sub(r"[^a-z0-9_-]", "-", node.lower()).lstrip("_-")[:23]
+    return f"{text or 'node'}-{hashlib.sha256(node.encode('utf-8')).hexdigest()[:6]}-{version}"
 
 
 def _read_name(place: Place, value: object) -> str | None:

@@ -12,8 +12,10 @@ from ansible_collections.vmcluster.network.plugins.module_utils import (
     host_nm,
 )
 from ansible_collections.vmcluster.network.plugins.module_utils.host_plan import Nic, read_plan
+from ansible_collections.vmcluster.network.plugins.plugin_utils.findings import Findings, Place
 from ansible_collections.vmcluster.network.plugins.plugin_utils.inventory import check_inventory
 from ansible_collections.vmcluster.network.plugins.plugin_utils.plans import plan_clusters
+from ansible_collections.vmcluster.network.plugins.plugin_utils.read_pools import read_pools
 
 CLUSTERS = Path(__file__).parents[2] / "clusters"
 INVENTORIES = Path(__file__).parents[4] / "inventories"
@@ -71,3 +73,17 @@ def test_only_a_bridge_with_an_address_of_the_node_speaks(read_inventory):
                 if each.kind == "bridge":
                     quiet = plan.sysctls.get(f"net.ipv4.conf.{each.name}.arp_ignore") == "8"
                     assert quiet == (not each.addresses) == (not each.has_ipv6), (case, each.name)
+
+
+def default_name(node):
+    findings = Findings()
+    (pool,), _complete = read_pools(Place(findings, node, "routing_pools"), [{"prefix": "203.0.113.8/29"}], node=node)
+    assert not findings.mistakes
+    return pool.name
+
+
+def test_a_node_s_pools_need_no_name_whatever_the_node_s_is():
+    assert default_name("node1") == "node1-4"
+    names = ["node1.example.net", "node1-example.net", "NODE1.example.net", "_1", "-", "x" * 60 + "1", "x" * 60 + "2"]
+    assert len({default_name(node) for node in names}) == len(names)
+    assert default_name("node1.example.net") == "node1-example-net-b318f7-4"
