@@ -67,8 +67,11 @@ import time
 CHANGE, APPLIED, OUTCOME = "@CHANGE@", "@APPLIED@", "@OUTCOME@"
 LOCK, UNIT = "@LOCK@", "@UNIT@"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Seconds: for one command, for all commands of the way back, for the manager to bring addresses back, for the kernel.
-COMMAND_TIME, RETURN_TIME, SETTLE_TIME, KERNEL_TIME = 25, 10, 6, 3
+# Seconds: for one command, for the manager to bring addresses back, for the kernel.
+COMMAND_TIME, SETTLE_TIME, KERNEL_TIME = 25, 6, 3
+# Seconds for all commands of the way back together; a host that is not back then gets more of them: it may only be
+# slow, and nobody else can help one that is cut off.
+RETURN_TIMES = 10, 60, 120
 failures = []
 deadline = [float("inf")]
 
@@ -201,10 +204,23 @@ def settle(state):
         complain("not back by itself, so set with ip: " + ", ".join(left))
         run(["ip", "-force", "-batch", "-"], "".join(line + "\\n" for line in state["ip"]))
         end = time.monotonic() + KERNEL_TIME
+        left = missing(state)
         while left and time.monotonic() < end:
             time.sleep(0.1)
             left = missing(state)
     return left
+
+
+def go_back(change):
+    """Return whether all files are as before, and the addresses and routes that are not."""
+    for seconds in RETURN_TIMES:
+        deadline[0] = time.monotonic() + seconds
+        whole = go(change["rollback"], 0)
+        deadline[0] = float("inf")  # the kernel, which is all that is asked from here on, keeps nobody waiting
+        left = settle(change["state"])
+        if not left:
+            break
+    return whole, left
 
 
 def read_change():
@@ -254,9 +270,7 @@ def main():
             go(change["apply"], KERNEL_TIME)
             write_file(APPLIED, json.dumps({"id": change["id"], "failures": failures}), 0o600)
         elif verb == "rollback":
-            deadline[0] = time.monotonic() + RETURN_TIME
-            whole = go(change["rollback"], 0)
-            left = settle(change["state"])
+            whole, left = go_back(change)
             if who != "timer":
                 stop(change, "-rollback-%s.timer")
             finish(change, who, left, whole)

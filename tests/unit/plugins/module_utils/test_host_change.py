@@ -36,8 +36,9 @@ def host(tmp_path):
     text = host_change.script_text(sys.executable)
     for path in (host_change.FOLDER, host_change.LOCK_PATH):
         text = text.replace(path, str(tmp_path / path.rpartition("/")[2]))
-    text = text.replace('PATH = "', f'PATH = "{tools}:').replace("SETTLE_TIME, KERNEL_TIME = 25, 10, 6, 3",
-                                                                 "SETTLE_TIME, KERNEL_TIME = 25, 10, 0, 0")
+    text = text.replace('PATH = "', f'PATH = "{tools}:').replace(
+        "SETTLE_TIME, KERNEL_TIME = 25, 6, 3", "SETTLE_TIME, KERNEL_TIME = 25, 0, 0").replace(
+        "RETURN_TIMES = 10,", "RETURN_TIMES = 1,")
     state = tmp_path / "host-network"
     state.mkdir()
     (tmp_path / "addresses").write_text("[]")
@@ -119,6 +120,17 @@ def test_an_address_that_the_manager_does_not_bring_back_is_set_with_ip(host):
     assert "addr replace 192.0.2.11/24 dev eth0" in host("rollback", "timer")
     assert outcome(host)["failures"] == ["not back by itself, so set with ip: eth0 192.0.2.11/24"]
     assert "missing" in outcome(host)
+
+
+def test_a_manager_that_is_too_slow_on_the_way_back_gets_more_time(host):
+    """A host with much to do: killed half-way, its manager would leave it cut off."""
+    there = json.dumps([{"ifname": "eth0", "addr_info": [{"local": "192.0.2.11", "prefixlen": 24}]}])
+    slow = ["sh", "-c", f"sleep 3; echo '{there}' > {host.folder}/addresses"]
+    put_change(host, rollback=side(host, [], [slow], kept=OLD, made=None),
+               state={"expect": ["eth0 192.0.2.11/24"], "ip": []})
+    host("rollback", "timer")
+    assert outcome(host)["missing"] == []
+    assert "timed out after 1" in outcome(host)["failures"][0]
 
 
 def test_a_manager_that_fails_does_not_stop_the_way_back_and_is_told(host):
