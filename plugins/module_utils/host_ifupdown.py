@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from typing import Dict, Iterator, List, Mapping, Sequence
+from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils.host_files import (
     HEADER,
@@ -31,6 +31,7 @@ SOURCE_LINE = f"source {PATH}"
 _KEYWORD = re.compile(
     r"\s*(auto|allow-\S+|iface|mapping|source|source-directory|no-auto-down|no-scripts|rename|template)\b")
 _IFACE = re.compile(r"\s*iface\s+(\S+)")
+_UNREACHABLE = re.compile(r"down ip (-\d) route del (unreachable) (\S+)")
 _IPV6 = "/proc/sys/net/ipv6/conf/$IFACE"
 
 
@@ -57,6 +58,12 @@ def sections(files: Mapping[str, File]) -> Dict[str, str]:
     text = files[PATH].text if PATH in files else ""
     parts = re.split(r"^auto (\S+)$", text, flags=re.MULTILINE)
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2])}
+
+
+def end_routes(said: Mapping[str, str], names: Iterable[str]) -> List[Tuple[str, ...]]:
+    """Return the commands that end what routes of these interfaces do not end with the interface."""
+    return [("ip", words[0], "route", "del", *words[1:]) for name in names
+            for words in _UNREACHABLE.findall(said.get(name, ""))]
 
 
 def take_over(text: str, names: Sequence[str], path: str) -> str:
@@ -134,7 +141,7 @@ def _stanzas(interface: Interface) -> Iterator[str]:
     for number, address in enumerate(ipv6):
         accept = [f"accept_ra {2 if interface.accept_ra else 0}"] if number == 0 else []
         yield from _stanza(interface, "inet6 static", [f"address {address}", *accept])
-    last = [_route(route) for route in interface.routes]
+    last = [line for route in interface.routes for line in _route(route)]
     if interface.nameservers:
         last.append(f"dns-nameservers {' '.join(interface.nameservers)}")
     if last:
@@ -186,10 +193,13 @@ def _settings(interface: Interface) -> Iterator[str]:
         yield "post-down ip link set dev $IFACE addrgenmode eui64"
 
 
-def _route(route: Route) -> str:
-    words = ["up", "ip", f"-{route.family}", "route", "replace", route.to]
+def _route(route: Route) -> Iterator[str]:
+    words = ["up", "ip", f"-{route.family}", "route", "replace"]
+    words += ["unreachable", route.to] if route.unreachable else [route.to]
     words += ["via", route.via] if route.via else []
-    words += ["dev", "$IFACE"] + (["onlink"] if route.on_link else [])
+    words += [] if route.unreachable else ["dev", "$IFACE"] + (["onlink"] if route.on_link else [])
     words += ["metric", str(route.metric)] if route.metric is not None else []
     words += ["src", route.source] if route.source else []
-    return " ".join(words)
+    yield " ".join(words)
+    if route.unreachable:  # it has no interface to go with
+        yield f"down ip -{route.family} route del unreachable {route.to} || true"

@@ -230,7 +230,9 @@ def _definition(interface: Interface) -> Iterator[str]:
 
 def _route(route: Route) -> Iterator[str]:
     yield f"  - to: {json.dumps(route.to)}"
-    if route.via:
+    if route.unreachable:
+        yield "    type: unreachable"
+    elif route.via:
         yield f"    via: {json.dumps(route.via)}"
     else:
         yield "    scope: link"

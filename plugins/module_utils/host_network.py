@@ -226,8 +226,11 @@ def _differences(interface: Interface, link: Link, kernel: Kernel) -> Iterable[s
         yield from (f"has {address}" for address in sorted(there) if address.startswith("fe80:"))
     if interface.master:
         yield from (f"has {address}" for address in sorted(there) if not address.startswith("fe80:"))
+    known = {(each.to, each.via, each.dev, each.unreachable) for each in kernel.routes}
     for route in interface.routes:
-        if not any((each.to, each.via, each.dev) == (route.to, route.via, interface.name) for each in kernel.routes):
+        if route.unreachable and (route.to, "", "", True) not in known:
+            yield f"has no route by which {route.to} is unreachable"
+        elif not route.unreachable and (route.to, route.via, interface.name, False) not in known:
             yield f"has no route to {route.to} by {route.via or 'itself'}"
 
 
@@ -263,7 +266,8 @@ def _ifupdown_commands(found: Found, plan: HostPlan, touched: Sequence[str]) -> 
     there = host_ifupdown.commands(before[::-1], in_place, after)
     back = host_ifupdown.commands([name for name in after[::-1] if name not in in_place], in_place,
                                   [*before, *(name for name in in_place)])
-    return there, back
+    ended = host_ifupdown.end_routes(host_ifupdown.sections(found.files), in_place)
+    return there._replace(leave=(*there.leave, *ended)), back
 
 
 def _stanzas_after(found: Found, plan: HostPlan) -> List[str]:

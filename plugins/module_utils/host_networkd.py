@@ -100,7 +100,9 @@ def _link(interface: Interface) -> List[str]:
 
 def _route(route: Route) -> Iterator[str]:
     yield from ("[Route]", f"Destination={route.to}")
-    if route.via:
+    if route.unreachable:
+        yield "Type=unreachable"
+    elif route.via:
         yield f"Gateway={route.via}"
     else:
         yield "Scope=link"

@@ -121,5 +121,6 @@ def _route(number: int, route: Route) -> Iterator[str]:
     parts = [route.to, route.via or ("0.0.0.0" if route.family == 4 else "::")] + ([metric] if metric else [])
     yield f"route{number}={','.join(parts)}"
     options = (["onlink=true"] if route.on_link else []) + ([f"src={route.source}"] if route.source else [])
+    options += ["type=unreachable"] if route.unreachable else []
     if options:
         yield f"route{number}_options={','.join(options)}"

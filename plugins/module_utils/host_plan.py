@@ -24,13 +24,15 @@ _CONF = re.compile(r"(net([./])ipv[46]\2conf\2)(.+)\2([a-z0-9_]+)")
 
 
 class Route(NamedTuple):
-    """A route: to (a prefix), via (a gateway), whether the gateway counts as on-link, metric, source."""
+    """A route: to (a prefix), via (a gateway), whether the gateway counts as on-link, metric, source; unreachable: what
+    no longer prefix leads to ends here."""
 
     to: str
     via: str = ""
     on_link: bool = False
     metric: Optional[int] = None
     source: str = ""
+    unreachable: bool = False
 
     @property
     def family(self) -> int:
@@ -198,7 +200,11 @@ def _read_route(place: str, said: Mapping[str, Any], mistakes: List[str]) -> Opt
     source = said.get("source") or ""
     if source and not _check_address(f"{place}: routes: source", source, mistakes):
         return None
-    return Route(str(network), via, bool(said.get("on_link")), said.get("metric"), source)
+    if said.get("unreachable") and (via or source):
+        mistakes.append(f"{place}: route to {to} is unreachable, so it has neither via nor source")
+        return None
+    return Route(
+        str(network), via, bool(said.get("on_link")), said.get("metric"), source, bool(said.get("unreachable")))
 
 
 def _check_address(place: str, said: str, mistakes: List[str]) -> bool:
@@ -372,7 +378,8 @@ def check_connection(plan: HostPlan, connection: Connection, stays: Iterable[str
         return [f"Ansible's connection comes to {server}, which the plan leaves on no interface: keep it in the plan "
                 f"(to renumber, first add the new address, then change ansible_host, then remove the old one)"]
     ways = [address.network for address in addresses]
-    ways += [ipaddress.ip_network(route.to) for each in plan.interfaces for route in each.routes]
+    ways += [ipaddress.ip_network(route.to) for each in plan.interfaces for route in each.routes
+             if not route.unreachable]
     if not dynamic and all(client not in way for way in ways if way.version == client.version):
         return [f"Ansible's connection comes from {client}, to which the plan has no route: add one, or a default one"]
     return []

@@ -55,13 +55,15 @@ class Link(NamedTuple):
 
 
 class KernelRoute(NamedTuple):
-    """A route of the main table; to: a prefix. via and dev are empty for a route of several next hops."""
+    """A route of the main table; to: a prefix. via and dev are empty for a route of several next hops, and for one by
+    which the prefix is unreachable."""
 
     to: str
     via: str = ""
     dev: str = ""
     metric: int = 0
     protocol: str = ""
+    unreachable: bool = False
 
 
 class Kernel(NamedTuple):
@@ -117,7 +119,9 @@ def parse_route(entry: Mapping[str, Any], family: str) -> KernelRoute:
     """Read an entry of `ip -j route show`."""
     to = DEFAULTS[family] if entry["dst"] == "default" else str(ipaddress.ip_network(entry["dst"], strict=False))
     via = entry.get("gateway") or entry.get("via", {}).get("host", "")
-    return KernelRoute(to, via, entry.get("dev", ""), entry.get("metric", 0), str(entry.get("protocol", "")))
+    unreachable = entry.get("type") == "unreachable"
+    dev = "" if unreachable else entry.get("dev", "")
+    return KernelRoute(to, via, dev, entry.get("metric", 0), str(entry.get("protocol", "")), unreachable)
 
 
 def read_evidence() -> Evidence:

@@ -27,7 +27,7 @@ SHORTEST_TIMEOUT = 30
 
 ROUTE_SPEC: Dict[str, Any] = {
     "to": {"type": "str", "required": True}, "via": {"type": "str"}, "on_link": {"type": "bool", "default": False},
-    "metric": {"type": "int"}, "source": {"type": "str"},
+    "metric": {"type": "int"}, "source": {"type": "str"}, "unreachable": {"type": "bool", "default": False},
 }
 ARGUMENT_SPEC: Dict[str, Any] = {
     "interfaces": {"type": "list", "elements": "dict", "default": [], "options": {

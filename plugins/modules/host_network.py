@@ -93,6 +93,12 @@ options:
           source:
             description: Address that the host uses for what it sends this way.
             type: str
+          unreachable:
+            description:
+              - What no longer prefix leads to ends here, as unreachable. By its default route a host that routes would send
+                it back to its router, and that one to the host again.
+            type: bool
+            default: false
       nameservers:
         description: Addresses of name servers.
         type: list

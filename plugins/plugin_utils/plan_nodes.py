@@ -89,6 +89,19 @@ def _isolation(interface: str) -> dict[str, str]:
     return {dot.join(("net", "ipv4", "conf", interface, key)): value for key, value in ISOLATION.items()}
 
 
+def _ends(host: Host, proxy_ndp: bool) -> list[Plan]:
+    """Return routes by which packets to addresses of the node that no VM has end there, and do not go back.
+
+    A single address is its VM's route alone. What is on the wire has no end: the node's own subnet, with proxy NDP all.
+    """
+    own = [] if host.uplink is None else [*(each.ip for each in host.uplink.addresses), *host.uplink.gateways]
+    return [
+        {"to": str(pool.prefix), "unreachable": True}
+        for pool in host.pools
+        if pool.span.size > 1 and not (proxy_ndp and pool.version == 6) and not any(each in pool.prefix for each in own)
+    ]
+
+
 def plan_routing(cluster: Cluster, host: Host, gateway: Plan) -> Plan:
     """Return the variables of role routing for a node. gateway: that of its VMs."""
     provider = cluster.provider
@@ -98,6 +111,7 @@ def plan_routing(cluster: Cluster, host: Host, gateway: Plan) -> Plan:
     interfaces: list[Plan] = [
         {"name": host.uplink.nics[0], "kind": "port", **sized, **_own(host.uplink, provider.on_link)}
     ]
+    interfaces[0]["routes"] += _ends(host, provider.proxy_ndp)
     _add_nameservers(interfaces, host)
     return {
         "routing_interfaces": interfaces,

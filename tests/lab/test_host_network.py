@@ -130,6 +130,7 @@ def test_bridge_on_the_wrong_port_cuts_the_host_off_and_the_timer_brings_it_back
     check_failed_and_told(run, "by its timer", "no connection")
     wait_for_return(lab, before, 1.0)
     print(f"back and told {time.monotonic() - began:.1f} s after the start")
+    assert ends(lab) == dict.fromkeys(HOSTS, 0)
     check_reachable(lab)
     assert {host: read_configuration(lab, host) for host in HOSTS} == operators
 
@@ -184,6 +185,13 @@ def test_address_moves_to_a_bridge_and_an_open_ssh_session_stays(lab: Lab) -> No
         assert echo(session, "after") == "after"
         session.communicate(timeout=10)
     check_bridges(lab)
+    assert ends(lab) == dict.fromkeys(HOSTS, 2)
+
+
+def ends(lab: Lab) -> dict[str, int]:
+    """How many prefixes of the play each host has that are unreachable."""
+    asked = "for f in -4 -6; do ip $f route show type unreachable; done | grep -cE '198.18.7.0/24|fd18:7::/64' || true"
+    return {host: int(lab.exec(host, ["sh", "-c", asked]).stdout) for host in HOSTS}
 
 
 def echo(session: subprocess.Popen[str], word: str) -> str:
@@ -274,6 +282,7 @@ def test_port_joins_and_leaves_a_bridge(lab: Lab) -> None:
               "routes": [{"to": "default", "via": "{{ gateway }}"}]}
     assert play(lab, host_network_interfaces=[{"name": "port1"}, bridge]).changed == len(HOSTS)
     assert masters() == dict.fromkeys(HOSTS)
+    assert ends(lab) == dict.fromkeys(HOSTS, 0), "routes that are not in the plan any more"
     check_bridges(lab)
     assert play(lab).changed == len(HOSTS), "the port is the operator's again"
     for host in HOSTS:
@@ -319,6 +328,7 @@ def test_empty_plan_gives_everything_back_to_the_operator(lab: Lab, operators: d
     assert play(lab, host_network_interfaces=[]).changed == len(HOSTS)
     assert {host: read_configuration(lab, host) for host in HOSTS} == operators
     assert there(lab, CLOUD_INIT) == set()
+    assert ends(lab) == dict.fromkeys(HOSTS, 0)
     assert ("eth0", "192.0.2.129", 25) in read_state(lab, "ifupdown")["addresses"]
     for host, address in HOSTS.items():
         state = read_state(lab, host)

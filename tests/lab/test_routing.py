@@ -113,6 +113,13 @@ def our_routes(lab: Lab, host: str) -> set[str]:
     return {f"{route['dst']} {route['dev']}" for route in shown}
 
 
+def filtered(lab: Lab, host: str) -> int:
+    """How many packets the host has dropped for their source (rp_filter)."""
+    shown = lab.exec(host, ["grep", "^TcpExt:", "/proc/net/netstat"]).stdout
+    names, values = (line.split() for line in shown.splitlines())
+    return int(values[names.index("IPReversePathFilter")])
+
+
 def test_check_mode_on_bare_nodes_predicts_and_changes_nothing(lab: Lab, rented: Cluster) -> None:
     before = {node: addresses_on(lab, node) for node in NODES}
     run = rented.play("site.yml", "--check", "--diff")
@@ -124,6 +131,7 @@ def test_check_mode_on_bare_nodes_predicts_and_changes_nothing(lab: Lab, rented:
 def test_vms_are_reached_by_both_families_and_only_the_nodes_macs_are_on_the_wire(
     lab: Lab, rented: Cluster, switch: ProviderSwitch, tmp_path: Path
 ) -> None:
+    lab.exec("node1", ["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=2"])  # as Ubuntu has it
     rented.play("site.yml")
     rented.attach({"name": "shop2", "node": "node2", "kind": "veth", "pools": ["node2-4", "node2-6"]})
     found = rented.start_guests("node1", "shop1") | rented.start_guests("node2", "shop2")
@@ -137,6 +145,22 @@ def test_vms_are_reached_by_both_families_and_only_the_nodes_macs_are_on_the_wir
     report = rented.verify(tmp_path / "report.json")
     assert report["agrees"], report["output"]
     assert switch.foreign_frames() == 0
+
+
+def test_packet_that_a_vm_sends_from_an_address_of_another_does_not_leave_its_node(lab: Lab, rented: Cluster) -> None:
+    before = filtered(lab, "node1")
+    lab.exec("shop1", ["ip", "address", "add", "203.0.113.16/32", "dev", "eth0"])
+    lab.exec("shop1", ["ping", "-c", "3", "-i", "0.2", "-W", "1", "-I", "203.0.113.16", OUTSIDE4], check=False)
+    lab.exec("shop1", ["ip", "address", "del", "203.0.113.16/32", "dev", "eth0"])
+    assert filtered(lab, "node1") >= before + 3
+    assert rented.answers("shop1", OUTSIDE4), "its own address is let through"
+
+
+@pytest.mark.parametrize("address", ["203.0.113.15", "2001:db8:7:1::99"])
+def test_packet_to_an_address_that_no_vm_has_ends_at_the_node(lab: Lab, rented: Cluster, address: str) -> None:
+    """By its default route the node would send it back, and the provider's router to the node again, 64 times."""
+    told = lab.exec("router", ["ping", "-c", "1", "-W", "2", address], check=False).stdout
+    assert "nreachable" in told and "exceeded" not in told, told
 
 
 def test_single_address_that_the_provider_looks_for_is_answered_for_and_no_other_is(

@@ -130,6 +130,14 @@ def test_a_route_by_another_interface_is_none():
     assert plan_differences(PLAN, kernel, {}) == [("br0", "has no route to 0.0.0.0/0 by 192.0.2.1")]
 
 
+def test_a_prefix_that_ends_at_the_host_is_no_route_by_an_interface():
+    plan = plan_of({"name": "eth0", "routes": [{"to": "203.0.113.8/29", "unreachable": True}]})
+    there = KernelRoute("203.0.113.8/29", unreachable=True)
+    assert plan_differences(plan, Kernel({"eth0": ETH0}, (there,)), {}) == []
+    led = Kernel({"eth0": ETH0}, (there._replace(dev="eth0", unreachable=False),))
+    assert plan_differences(plan, led, {}) == [("eth0", "has no route by which 203.0.113.8/29 is unreachable")]
+
+
 def test_addresses_in_another_spelling_are_the_same():
     plan = plan_of({"name": "eth0", "addresses": ["2001:DB8:0::1/64"]})
     kernel = Kernel({"eth0": ETH0._replace(addresses=("2001:db8::1/64",))})
@@ -226,6 +234,16 @@ def test_ifupdown_takes_down_and_brings_back_more_addresses_of_an_interface_with
     host = found("ifupdown", kernel=AFTER, files=there, ifupdown=("eth0", "br0"))
     assert make_change("it", host, plan_of(), changed(host, plan_of()))["apply"]["enter"] == [
         ["ifup", "eth0"], ["ifup", "eth0:1"]]
+
+
+def test_ifupdown_ends_routes_that_no_interface_takes_with_it():
+    ending = plan_of({**BRIDGE, "routes": [*BRIDGE["routes"], {"to": "203.0.113.8/29", "unreachable": True}]})
+    there = {host_ifupdown.MAIN: File(host_ifupdown.take_over(MAIN.text, PLAN.names, host_ifupdown.MAIN)),
+             **host_ifupdown.render(ending)}
+    host = found("ifupdown", kernel=AFTER, files=there, ifupdown=("eth0", "br0"))
+    record = make_change("it", host, PLAN, changed(host, PLAN))
+    assert ["ip", "-4", "route", "del", "unreachable", "203.0.113.8/29"] in record["apply"]["leave"]
+    assert ["ifup", "--force", "br0"] in record["rollback"]["enter"], "which sets it again"
 
 
 def test_ifupdown_changes_a_bridge_in_place_for_vms_hang_on_it():

@@ -100,6 +100,8 @@ def test_a_bridge_on_a_vlan_of_a_bond_and_the_bond_have_the_mac_address_of_the_b
     ([{"name": "eth0", "mtu": 1500}, {**BRIDGE, "mtu": 9000}], "br0: mtu 9000 is greater than 1500 of eth0"),
     ([{"name": "eth0", "mtu": 1500}, {"name": "v", "kind": "vlan", "link": "eth0", "id": 4, "mtu": 9000}],
      "v: mtu 9000 is greater than 1500 of eth0"),
+    ([{**BRIDGE, "routes": [{"to": "198.51.100.0/24", "via": "192.0.2.1", "unreachable": True}]}],
+     "neither via nor source"),
     ([{"name": "eth0", "mac": "02:00"}], "is no MAC address"),
     ([{**BRIDGE, "routes": [{"to": "default", "via": "198.51.100.1"}]}], "is in none of its subnets"),
     ([{**BRIDGE, "routes": [{"to": "default", "via": "192.0.2.11"}]}], "is the host's own address"),
