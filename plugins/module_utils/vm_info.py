@@ -64,9 +64,9 @@ def _describe(name: str, found: Found, running: Routes, saved: Routes) -> Dict[s
     record = parse_record(found.records.get(name, "")) or {}
     link = found.links.get(name)
     told = {key: record.get(key, [] if key in ("addresses", "prefixes") else None) for key in ASKED}
-    if not record and link is not None:
-        vm, _slash, nic = link.alias[len(ALIAS_MARK):].rpartition("/")
-        told.update(vm=vm, nic=int(nic) if nic.isdigit() else 0, kind=link.kind)
+    if not record:  # whose interface it is, its alias says; of one that is gone as well, its name
+        vm, _mark, nic = link.alias[len(ALIAS_MARK):].rpartition("/") if link else name.rpartition("_net")
+        told.update(vm=vm or name, nic=int(nic) if nic.isdigit() else 0, kind=link.kind if link else None)
     return {
         "interface": name, **told, "recorded": bool(record), "exists": link is not None, **_describe_link(link),
         "bridge": record.get("bridge"), "master": link.master if link else None,

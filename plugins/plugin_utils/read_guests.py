@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,6 +31,18 @@ KIND_OF_DRIVER = {LIBVIRT: "tap", LXC: "veth", LXD: "veth"}
 BUSES = ("virtio", "scsi", "sata", "ide")
 
 Reader = Callable[[Place, object], Any]
+
+_LXD_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?", re.ASCII)
+
+
+def check_guest_name(name: str, driver: str | None) -> str:
+    """Return why a driver takes no guest of a VM's name, with the remedy behind a colon; empty when it does.
+
+    LXD and Incus take names that are host names (their documentation, "Instance properties"); others take every VM's.
+    """
+    if driver != LXD or _LXD_NAME.fullmatch(name):
+        return ""
+    return "is no name of a container of LXD: use letters, digits and '-', first a letter, not '-' at the end"
 
 
 def _read_path(place: Place, value: object) -> str | None:

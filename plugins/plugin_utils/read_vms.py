@@ -14,7 +14,7 @@ from .cluster import IPFABRIC, MAIN, ROUTING, SWITCHING, Cluster, Pool, Vm
 from .findings import Place
 from .names import guest_mac
 from .read_console import VNC_PORT, read_vnc_port
-from .read_guests import LXD, read_guest, read_kind
+from .read_guests import check_guest_name, read_guest, read_kind
 from .read_switching import read_vlan
 from .values import (
     Address,
@@ -37,7 +37,6 @@ SWITCHING_KEYS = ("network", "vlan")
 KINDS = ("tap", "veth")
 ANNOUNCEMENTS = ("announced", "standby", "withdrawn")
 
-_LXD_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?", re.ASCII)
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}", re.ASCII)
 
 
@@ -69,7 +68,7 @@ def read_vm(place: Place, value: object, cluster: Cluster, more_keys: Sequence[s
     pools = _read_pools(place.at("pools"), fields.get("pools"), cluster, addresses, (node or "", network))
     mac = read_mac(place.at("mac"), fields["mac"]) if "mac" in fields else None
     driver, guest = read_guest(place, fields, cluster.vm_driver)
-    _check_container_name(place.at("name"), name, driver)
+    _check_name_of_guest(place.at("name"), name, driver)
     vnc_port = read_vnc_port(place.at(VNC_PORT), fields[VNC_PORT], driver) if VNC_PORT in fields else 0
     kind = read_kind(place.at("kind"), fields, driver, KINDS)
     owner = _read_owner(place.at("owner"), fields.get("owner", "root"))
@@ -112,11 +111,11 @@ def read_vm_name(place: Place, value: object) -> str | None:
     return name
 
 
-def _check_container_name(place: Place, name: str | None, driver: str) -> None:
-    """Refuse what LXD would, when the interface is there already (LXD's and Incus' documentation, instance names)."""
-    if name is not None and driver == LXD and not _LXD_NAME.fullmatch(name):
-        problem = f"{shown(name)} is no name of a container of LXD"
-        place.mistake(problem, "use letters, digits and '-', first a letter, not '-' at the end")
+def _check_name_of_guest(place: Place, name: str | None, driver: str) -> None:
+    """Refuse what a driver would, when the interface is there already."""
+    if name is not None and (wrong := check_guest_name(name, driver)):
+        problem, _colon, remedy = wrong.partition(": ")
+        place.mistake(f"{shown(name)} {problem}", remedy)
 
 
 def _refuse_others(place: Place, fields: Mapping[str, object], cluster: Cluster) -> None:

@@ -16,7 +16,7 @@ from ansible_collections.vmcluster.network.plugins.module_utils.vm_name import c
 
 from .guests import container_nics, domain_nics, lxd_nics
 from .names import lease_owner
-from .read_guests import LIBVIRT, LXC, LXD
+from .read_guests import LIBVIRT, LXC, LXD, check_guest_name
 
 Entry = dict[str, Any]
 COPIED = ("nic", "addresses", "prefixes", "mac", "kind", "multi_queue", "mtu", "announcement")
@@ -51,7 +51,7 @@ def plan_renaming(
     if not mine:
         return nothing
     mistakes = [
-        *_check_names(described, old, new),
+        *_check_names(described, old, new, next((each["driver"] for each in cards if each.get("driver")), None)),
         *([f"the register has leases of {new} already: choose another name"] if taken and old != new else []),
         *_check_cards(mine, cards, names, found["migrations"]),
         *_check_stopped(cards, guest, restart),
@@ -76,11 +76,11 @@ def _is_of(owner: str, cluster: str, name: str) -> bool:
     return owner.partition("#")[0] == lease_owner(cluster, name, 0)
 
 
-def _check_names(described: Mapping[str, Any], old: str, new: str) -> list[str]:
+def _check_names(described: Mapping[str, Any], old: str, new: str, driver: str | None) -> list[str]:
     mistakes = []
     if old == new:
         mistakes.append(f"{old} is the name that it has")
-    if wrong := check_vm_name(new):
+    if wrong := check_vm_name(new) or check_guest_name(new, driver):
         mistakes.append(f"{new!r} {wrong}")
     if any(vm["name"] == old for vm in described["vms"]):
         mistakes.append(f"{old} is declared in the inventory: change its name there first")

@@ -84,6 +84,12 @@ def test_info_knows_an_interface_without_record_by_its_alias():
     assert (told["vm"], told["nic"], told["recorded"], told["addresses"]) == ("web1", 0, False, [])
 
 
+def test_info_tells_whose_a_damaged_record_is_when_the_interface_is_gone_as_well():
+    told = {each["interface"]: each for each in describe(records={"web7_net3": "{damaged", "stray": ""})}
+    assert (told["web7_net3"]["vm"], told["web7_net3"]["nic"], told["web7_net3"]["exists"]) == ("web7", 3, False)
+    assert (told["stray"]["vm"], told["stray"]["nic"]) == ("stray", 0)
+
+
 def test_info_can_be_asked_for_some():
     assert describe(names=["web2"]) == []
     assert len(describe(names=["web1"])) == 1

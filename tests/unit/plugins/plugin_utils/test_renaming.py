@@ -96,3 +96,12 @@ def test_a_name_that_the_register_knows_is_refused() -> None:
     taken = {**LEASE, "owner": "alpha/shop1", "address": "203.0.113.11"}
     assert renaming([LEASE, taken], [interface()], [guest()])["mistakes"] == [
         "the register has leases of shop1 already: choose another name"]
+
+
+def test_a_name_that_the_driver_does_not_take_is_refused_before_the_interface_has_it() -> None:
+    container = {"driver": "lxd", "kind": "veth"}
+    part = renaming([LEASE], [interface(**container)], [guest(driver="lxd")], new="shop_1")
+    assert part["mistakes"] == [
+        "'shop_1' is no name of a container of LXD: use letters, digits and '-', first a letter, not '-' at the end"]
+    assert renaming([LEASE], [interface(**container)], [guest(driver="lxd")], new="shop-1")["mistakes"] == []
+    assert renaming([LEASE], [interface()], [guest()], new="shop_1")["mistakes"] == []
