@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, ContextManager, Dict, Mapping, Optional, Tuple
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.vmcluster.network.plugins.module_utils import apply, host_change
 from ansible_collections.vmcluster.network.plugins.module_utils.host_read import ask, read_records
@@ -83,13 +83,19 @@ def hold_network() -> ContextManager[None]:
     return apply.host_lock(host_change.LOCK_PATH, LOCK_WAIT, "changes the host's network")
 
 
-def see_return(name: str) -> None:
-    """Send a change back whose timer has gone off, or is lost, while the change is still open."""
+def see_return(name: str) -> List[str]:
+    """Send an open change back whose timer is lost. Return what stood in the way where that was tried and is not whole:
+    trying again and again would take the network down each time."""
     units = [f"{host_change.UNIT}-{what}-{name}.{kind}" for what in ("rollback", "return")
              for kind in ("timer", "service")]
     states = ask("systemctl", "is-active", *units).split()
-    if not {"active", "activating", "reloading", "deactivating"} & {*states}:
-        send_back(name)
+    if {"active", "activating", "reloading", "deactivating"} & {*states} or read_pending().get("id") != name:
+        return []
+    told = read_outcome(name)
+    if told is not None:
+        return list(told["failures"])
+    send_back(name)
+    return []
 
 
 def _forget(name: str) -> None:

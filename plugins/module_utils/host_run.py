@@ -99,7 +99,10 @@ def _waiting(params: Mapping[str, Any]) -> Dict[str, Any]:
     pending = host_apply.read_pending()
     if not pending:
         return {}
-    host_apply.see_return(pending["id"])
+    hindrances = host_apply.see_return(pending["id"])
+    if hindrances:
+        raise Refused(*hindrances, f"an earlier change, {pending['id']}, could not be taken back whole: put right what "
+                                   "is said above, and run `vmcluster-host-network rollback me` on the host")
     return {"changed": False, "waiting_for": pending["id"], "seconds": params["timeout"]}
 
 

@@ -104,5 +104,17 @@ def test_a_confirmation_that_was_cut_short_counts_for_nothing(host):
     ("active\ninactive\ninactive\ninactive\n", False), ("inactive\nactivating\ninactive\ninactive\n", False)])
 def test_an_open_change_is_sent_back_when_nothing_else_will_do_that(host, states, sent):
     host.states = states
-    host_apply.see_return("it")
+    (host.folder / "change.json").write_text(json.dumps(RECORD))
+    assert host_apply.see_return("it") == []
     assert any("--unit=return-it" in what for what in host.done) == sent
+
+
+def test_a_change_that_could_not_be_taken_back_whole_is_told_and_not_tried_again_and_again(host):
+    host.states = "inactive\n"
+    (host.folder / "change.json").write_text(json.dumps(RECORD))
+    told = {"id": "it", "outcome": "rolled back", "by": "timer", "failures": ["/etc/x: No space left"], "missing": []}
+    (host.folder / "outcome.json").write_text(json.dumps(told))
+    assert host_apply.see_return("it") == ["/etc/x: No space left"]
+    assert not any("--unit=return-it" in what for what in host.done)
+    (host.folder / "change.json").unlink()
+    assert host_apply.see_return("it") == [], "it has ended in between"

@@ -25,7 +25,8 @@ def host(monkeypatch):
 
     monkeypatch.setattr(host_apply, "hold_network", hold_network)
     monkeypatch.setattr(host_apply, "read_pending", lambda: host["open"])
-    monkeypatch.setattr(host_apply, "see_return", lambda name: host["done"].append(f"return {name}"))
+    monkeypatch.setattr(host_apply, "see_return", lambda name: (
+        host["done"].append(f"return {name}") or host.get("hindrances", [])))
     monkeypatch.setattr(host_run, "_read", lambda params: host["done"].append("read"))
     monkeypatch.setattr(host_run, "_tell_change", lambda reading: {"changed": False})
     return host
@@ -46,6 +47,13 @@ def test_an_open_change_is_made_sure_to_go_back_and_waited_for(host):
     host["open"] = {"id": "theirs"}
     assert host_run.run(PARAMS, False) == {"changed": False, "waiting_for": "theirs", "seconds": 90}
     assert host["done"] == ["return theirs"]
+
+
+def test_a_change_that_is_stuck_is_told_with_its_remedy(host):
+    host.update(open={"id": "theirs"}, hindrances=["/etc/x: No space left"])
+    told = host_run.run(PARAMS, False)
+    assert told["failed"] and "/etc/x: No space left" in told["msg"], told
+    assert "vmcluster-host-network rollback me" in told["msg"]
 
 
 def test_check_mode_waits_for_nobody(host):
