@@ -27,12 +27,13 @@ class Counts(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a step came to. why: the reason of a failure that its counts do not tell."""
+    """What a step came to. why: the reason of a failure that its counts do not tell. processor: seconds of its time."""
 
     name: str
     counts: Counts
     seconds: float
     why: str = ""
+    processor: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -82,9 +83,9 @@ def format_closing(results: Sequence[Result], seconds: float) -> str:
     total = Counts()
     for result in results:
         total = total.plus(result.counts)
-    head = ["", "passed", "failed", "skipped", "time"]
-    rows = [format_row(result.name, result.counts, result.seconds) for result in results]
-    foot = format_row("total", total, seconds)
+    head = ["", "passed", "failed", "skipped", "processor", "time"]
+    rows = [format_row(result.name, result.counts, result.processor, result.seconds) for result in results]
+    foot = format_row("total", total, sum(result.processor for result in results), seconds)
     widths = [max(map(len, column)) for column in zip(head, *rows, foot, strict=True)]
     ruler = "-" * (sum(widths) + 2 * (len(widths) - 1))
     lines = [format_cells(cells, widths) for cells in (head, *rows, foot)]
@@ -93,9 +94,9 @@ def format_closing(results: Sequence[Result], seconds: float) -> str:
     return "\n".join(["", lines[0], ruler, *lines[1:-1], ruler, lines[-1], "", said])
 
 
-def format_row(name: str, counts: Counts, seconds: float) -> list[str]:
+def format_row(name: str, counts: Counts, processor: float, seconds: float) -> list[str]:
     """Return the cells of a line of the table."""
-    return [name, *map(str, counts), format_duration(seconds)]
+    return [name, *map(str, counts), format_duration(processor), format_duration(seconds)]
 
 
 def format_cells(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -72,8 +73,8 @@ class Runner:
                 return
             self.tell("begin", step.name)
             began = time.monotonic()
-            code, why = self._run_step(step)
-            result = self._read_result(step, code, why, time.monotonic() - began)
+            code, why, processor = self._run_step(step)
+            result = self._read_result(step, code, why, time.monotonic() - began)._replace(processor=processor)
             self.results[step.name] = result
             self.tell("ok" if result.ok else "FAIL", step.name, result.summary)
             if not result.ok:
@@ -83,7 +84,8 @@ class Runner:
         """Return where the output of a step goes."""
         return REPORTS / f"{step.name}.log"
 
-    def _run_step(self, step: Step) -> tuple[int, str]:
+    def _run_step(self, step: Step) -> tuple[int, str, float]:
+        """Run the step; return its exit code, why it was ended before its time, and its seconds of processor time."""
         environment = {**os.environ, **step.environment, "PYTHONUNBUFFERED": "1"}
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         if step.junit is not None:
@@ -94,20 +96,20 @@ class Runner:
         self.running[step.name] = process
         try:
             why = self._wait(step, process)
+            processor = read_processor_time(process.pid)
         finally:
             end_group(process)
             del self.running[step.name]
             if step.uses_lab:
                 self._take_labs_down(step, process.pid)
-        return process.returncode, why
+        return process.returncode, why, processor
 
     def _wait(self, step: Step, process: subprocess.Popen[bytes]) -> str:
-        """Wait for the step's end; return why it was ended before, or nothing."""
+        """Wait for the step's end; return why it is to be ended before, or nothing. Its exit code is not asked for."""
         began = time.monotonic()
         last_sign = began
         while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=1)
+            if has_ended(process.pid, within=1):
                 return "interrupted" if self.ending.is_set() else ""
             now = time.monotonic()
             if self.ending.is_set():
@@ -146,6 +148,24 @@ class Runner:
         self.ending.set()
         for process in list(self.running.values()):
             end_group(process)
+
+
+def has_ended(pid: int, within: float) -> bool:
+    """Wait at most so many seconds for a child's end; say whether it has ended."""
+    ended = os.pidfd_open(pid)
+    try:
+        return bool(select.select([ended], [], [], within)[0])
+    finally:
+        os.close(ended)
+
+
+def read_processor_time(pid: int) -> float:
+    """Return the processor seconds of a child whose exit code nobody has asked for, with all that it waited for.
+
+    A lab's hosts are not among these.
+    """
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

@@ -64,6 +64,15 @@ def test_a_failing_step_stops_no_other_and_shows_what_it_said(runner, capsys):
     assert "because" in said and re.search(r"FAIL +bad", said) and re.search(r"ok +good", said)
 
 
+def test_a_step_is_told_with_the_processor_time_of_all_that_it_ran(runner):
+    runner.run_lane([shell_step("busy", f"{sys.executable} -c 'sum(range(20_000_000))'; true"),
+                     shell_step("idle", "sleep 0.3")])
+    busy, idle = (runner.results[name] for name in ("busy", "idle"))
+    assert busy.processor > 0.1 > idle.processor, (busy, idle)
+    table = format_closing([busy._replace(processor=61.0), idle], 61.0).splitlines()
+    assert re.search(r"busy .* 1 min 01 s ", table[3]), table
+
+
 def test_a_step_that_ran_no_test_has_failed(runner, tmp_path):
     runner.run_lane([shell_step("empty", "true", junit=tmp_path / "empty.xml")])
     assert (runner.results["empty"].ok, runner.results["empty"].why) == (False, "ran no test")
