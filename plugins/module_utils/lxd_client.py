@@ -36,8 +36,14 @@ class _Connection(http.client.HTTPConnection):
 
 
 def find_socket() -> str:
-    """Return where LXD listens, an empty text where it is not installed."""
-    return next((path for path in SOCKETS if os.path.exists(path)), "")
+    """Return where LXD listens, an empty text where it is not installed. One that has run goes before one that has not,
+    as Ubuntu has LXD on servers that do not use it."""
+    return min((path for path in SOCKETS if os.path.exists(path)), key=lambda path: not has_run(path), default="")
+
+
+def has_run(where: str) -> bool:
+    """Tell whether an LXD has been started ever, without starting it by a question."""
+    return os.path.isdir(os.path.join(os.path.dirname(where), "database"))
 
 
 def instance_path(name: str, rest: str = "") -> str:

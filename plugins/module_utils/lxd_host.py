@@ -66,7 +66,8 @@ def _text(value: Any) -> str:
 
 def read_guests(required: bool) -> List[Dict[str, Any]]:
     """Return what guest_info tells of containers that are on our interfaces or that we made. Raises LxdError."""
-    if not required and not lxd_client.find_socket():
+    where = lxd_client.find_socket()
+    if not required and not (where and lxd_client.has_run(where)):
         return []
     listed = lxd_client.ask("GET", "/1.0/instances?recursion=1")
     found = [(each["name"], _read(each)) for each in listed]

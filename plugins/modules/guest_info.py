@@ -11,7 +11,8 @@ version_added: 0.1.0
 description:
   - Tells of domains of libvirt and containers of LXC and LXD that this collection made, or that are on interfaces of
     M(vmcluster.network.fabric_vm_iface), whether they run and on which interfaces they are. Changes nothing.
-  - A hypervisor that is not there has no guests, unless it is in O(required).
+  - A hypervisor that is not there has no guests, nor has an LXD that has never been started, unless it is in
+    O(required).
 options:
   required:
     description: Hypervisors that must answer.

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.vmcluster.network.plugins.module_utils import lxd_client
+from ansible_collections.vmcluster.network.plugins.module_utils import lxd_client, lxd_host
 from ansible_collections.vmcluster.network.plugins.module_utils.lxd_container import (
     FoundInstance,
     check_wanted,
@@ -92,3 +93,19 @@ def test_a_node_without_lxd_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lxd_client, "SOCKETS", ())
     with pytest.raises(lxd_client.LxdError, match="the node has no LXD"):
         lxd_client.ask("GET", "/1.0")
+
+
+def test_an_lxd_that_nobody_has_started_is_not_started_by_a_question(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    unused, used = (tmp_path / name / "unix.socket" for name in ("lxd", "incus"))
+    monkeypatch.setattr(lxd_client, "SOCKETS", (str(unused), str(used)))
+    unused.parent.mkdir()
+    unused.touch()
+    assert lxd_host.read_guests(required=False) == []
+    with pytest.raises(lxd_client.LxdError, match=f"does not answer at {unused}"):
+        lxd_host.read_guests(required=True)
+    used.parent.joinpath("database").mkdir(parents=True)
+    used.touch()
+    with pytest.raises(lxd_client.LxdError, match=f"does not answer at {used}"):
+        lxd_host.read_guests(required=False)
