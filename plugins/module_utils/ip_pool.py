@@ -50,6 +50,7 @@ class Pool(NamedTuple):
 
     @property
     def family(self) -> int:
+        """4 or 6."""
         return 6 if ":" in self.prefix else 4
 
     @property

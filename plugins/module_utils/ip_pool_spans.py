@@ -115,6 +115,7 @@ class FreeSpans:
         self._spans = {pool: sorted(set(spans)) for pool, spans in rows.items()}
 
     def count(self, pool: str) -> int:
+        """Return how many addresses are in these spans of a pool."""
         return count_addresses(self._spans[pool])
 
     def pick(self, pool: str) -> Optional[int]:

@@ -87,6 +87,7 @@ class Plan(NamedTuple):
     saving: Tuple[Step, ...]
 
     def steps(self) -> Tuple[Step, ...]:
+        """Return all that changes the node, but for records that go last."""
         return (*self.boot, *self.records, *self.interfaces, *self.routes, *self.saving)
 
 

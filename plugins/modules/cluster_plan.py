@@ -29,6 +29,7 @@ options:
       - Their keys are those of C(cluster.vms), and C(cluster).
       - C(cluster) may be left out where the node tells it.
       - An entry that names a declared VM takes from the declaration what it leaves out, and must agree with it.
+      - A list, or its text as JSON, which surveys of job templates give.
     type: raw
   vms_state:
     description: With V(absent), O(vms) are to be detached, and their names are enough.

@@ -55,7 +55,7 @@ options:
   vms:
     description:
       - With O(state=evacuated), what was told of VMs that are not declared when they were attached, such as C(mac) or
-        C(prefixes), by C(name) and C(nic).
+        C(prefixes), by C(name) and C(nic); a list, also as JSON text.
     type: raw
 """
 

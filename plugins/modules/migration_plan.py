@@ -23,7 +23,9 @@ options:
     type: dict
     required: true
   vms:
-    description: VMs to migrate, a list of C({name, node}), with C(cluster) where names are not unique.
+    description:
+      - VMs to migrate, a list of C({name, node}), with C(cluster) where names are not unique; also as JSON text, which
+        surveys give.
     type: raw
   vm:
     description: One VM.
