@@ -87,17 +87,17 @@ def test_steps() -> Iterator[Step]:
 
 
 def lab_steps() -> Iterator[Step]:
-    """Yield what boots hosts, the long ones first: each file of tests, each scenario, tests of the lab itself."""
+    """Yield what boots hosts, the long ones first: each file of tests, tests of the lab itself, each scenario."""
     for path in sorted((ROOT / "tests" / "lab").glob("test_*.py"), key=lambda path: -path.stat().st_size):
         name = f"lab-{path.stem.removeprefix('test_').replace('_', '-')}"
         lane = "alone" if "mark.alone" in path.read_text(encoding="utf-8") else "lab"
         yield pytest_step(name, "lab", lane, str(path.relative_to(ROOT)))
     yield pytest_step("junos-simulator-lab", "lab", "lab", "tests/junos_simulator", "-m", "lab")
+    if holds_tests("tests/lab_tool"):
+        yield pytest_step("lab-tool", "lab", "lab", "tests/lab_tool")
     for scenario in sorted(path.parent.name for path in SCENARIOS.glob("*/molecule.yml")):
         yield Step(f"molecule-{scenario}", "lab", "lab", tool("molecule", "test", "--scenario-name", scenario),
                    timeout=900, environment=molecule_environment(scenario))
-    if holds_tests("tests/lab_tool"):
-        yield pytest_step("lab-tool", "lab", "lab", "tests/lab_tool")
 
 
 def links_step() -> Step:

@@ -16,7 +16,6 @@ import hashlib
 import os
 import shutil
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from .roots import cache_folder, provide_folder, recipe_hash
@@ -56,6 +55,8 @@ def build_layer(root: Path) -> None:
 
 def packs_folder() -> Path:
     """Where the packs are of the modules as they are now; those that nobody has used for long go."""
+    from importlib.metadata import version  # slow to import, and `lab/lab ssh-proxy` need not wait for it
+
     made_of = hashlib.sha256(f"{version('ansible-core')} {version('ansible')}".encode())
     for source in SOURCES:
         for path in sorted((CHECKOUT / source).rglob("*.py")):
