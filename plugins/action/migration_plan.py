@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ..module_utils.vm_migration_plan import refuse
 from ..plugin_utils.bridged_migrations import (
     describe_on_bridges,
     is_bridged,
@@ -47,6 +48,8 @@ class ActionModule(ActionBase):
         plan, leases = options["plan"], [lease for register in options["leases"] for lease in register["leases"]]
         found = read_answers(plan["hosts"], (task_vars or {})["hostvars"])
         try:
+            if not asked:
+                raise Refused(refuse("NotAVm", "no VM is named: give vm and node, or vms"))
             migrations = plan_migrations(plan, asked, leases, found, abort=options["abort"])
             abort = options["abort"]
             refused_bridged = refuse_arrived(migrations, found) if abort else refuse_unreachable(plan, migrations)

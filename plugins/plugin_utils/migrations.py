@@ -84,8 +84,6 @@ def _read_asked(asked: object) -> list[Mapping[str, Any]]:
     text = "give a list of VMs, each with name and node, names in quotes where they are numbers"
     if not isinstance(asked, (list, tuple)):
         raise Refused(refuse("NotAVm", f"vms is {kind_of(asked)}: {text}"))
-    if not asked:
-        raise Refused(refuse("NotAVm", "no VM is named: give vm and node, or vms"))
     for index, vm in enumerate(asked):
         name = vm.get("name") if isinstance(vm, Mapping) else None
         if not isinstance(vm, Mapping) or not name or not isinstance(name, str):

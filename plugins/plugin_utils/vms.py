@@ -72,12 +72,13 @@ def vm_interfaces(
     alone. Raises ValueError naming VMs that lack a lease in a pool.
     """
     leases = list(leases)
-    entries = _follow_leases(merge_vms(vms, ()) if isinstance(vms, Mapping) else vms, leases)
-    if node is not None:
-        entries = [vm for vm in entries if vm["node"] == node]
+    entries = _follow_leases(merge_vms(vms, ()) if isinstance(vms, Mapping) else vms, leases, node)
     if state != "present":
         return _by_node(entries, lambda vm: {"name": vm["name"], "nic": vm["nic"], "state": "absent"})
-    addresses: dict[tuple[str, str], str] = {(lease["owner"], lease["pool"]): lease["address"] for lease in leases}
+    owners = {lease_owner(vm["cluster"], vm["name"], vm["nic"]) for vm in entries}
+    addresses: dict[tuple[str, str], str] = {
+        (lease["owner"], lease["pool"]): lease["address"] for lease in leases if lease["owner"] in owners
+    }
     missing = []
     for vm in entries:
         owner = lease_owner(vm["cluster"], vm["name"], vm["nic"])
@@ -96,11 +97,11 @@ def vms_of_node(
     of ip_pool_alloc that returned the leases.
     """
     leases = list(leases)
-    old = {lease["owner"] for lease in leases if not lease.get("new")}
+    old = {lease["owner"] for lease in leases if not lease.get("new")} if only_new else ()
     return [
         vm
-        for vm in _follow_leases(vms, leases)
-        if vm["node"] == node and not (only_new and lease_owner(vm["cluster"], vm["name"], vm["nic"]) in old)
+        for vm in _follow_leases(vms, leases, node)
+        if lease_owner(vm["cluster"], vm["name"], vm["nic"]) not in old
     ]
 
 
@@ -139,12 +140,17 @@ def unknown_vms(
     ]
 
 
-def _follow_leases(vms: Iterable[Mapping[str, Any]], leases: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return VMs on the nodes that hold their leases: one that has moved is where the register says it is."""
-    holders = {lease["owner"]: lease["holder"] for lease in leases if lease.get("holder")}
-    return [
-        {**vm, "node": holders.get(lease_owner(vm["cluster"], vm["name"], vm["nic"]), vm["node"])} for vm in vms
-    ]
+def _follow_leases(
+    vms: Iterable[Mapping[str, Any]], leases: Iterable[Mapping[str, Any]], node: str | None = None
+) -> list[Mapping[str, Any]]:
+    """Return VMs on the nodes that hold their leases: one that has moved is where the register says it is.
+
+    node: those of this one alone. Of the others as few values are read as may be: each node of a large cluster does
+    this, and Ansible's own containers take their time for each value.
+    """
+    holders = {lease["owner"]: holder for lease in leases if (holder := lease.get("holder"))}
+    homes = ((vm, holders.get(lease_owner(vm["cluster"], vm["name"], vm["nic"]), vm["node"])) for vm in vms)
+    return [{**vm, "node": home} for vm, home in homes if node in (None, home)]
 
 
 def _by_node(

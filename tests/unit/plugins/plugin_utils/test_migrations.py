@@ -248,10 +248,14 @@ def test_what_libvirt_moves_is_not_asked_of_others_and_all_its_nics_go_at_once()
     assert [each["name"] for each in others["node1"]["external"]] == ["web1"] and others["node1"]["domains"] == []
 
 
-@pytest.mark.parametrize("asked", ["web1", {"name": "web1"}, ["web1"], [{"vm": "web1"}], [{"name": 100}], []])
+@pytest.mark.parametrize("asked", ["web1", {"name": "web1"}, ["web1"], [{"vm": "web1"}], [{"name": 100}]])
 def test_what_names_no_vm_is_refused_and_not_a_crash(asked):
     with pytest.raises(Refused, match="LiveMigrationRefused: NotAVm: .*name"):
         plan_migrations(PLAN, asked, [lease("alpha/web1", "node1")], answers())
+
+
+def test_a_node_that_is_empty_can_be_drained():
+    assert plan_migrations(PLAN, [], [lease("alpha/web1", "node1")], answers()) == []
 
 
 def test_a_drain_of_a_full_node_in_a_large_cluster_is_planned_without_reading_all_leases_for_each_vm():
