@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from vmlab import Lab
 from vmlab.cluster import NODES, Cluster, read_description
 from vmlab.migrations import Migration, agent_state, kill_controller_when, move_guest, tell_agent
 from vmlab.stories import wait_until
@@ -32,15 +31,14 @@ ls /run/vmcluster/migrations 2>/dev/null || true
 
 
 @pytest.fixture(scope="module")
-def cluster(standard_lab: Lab) -> Iterator[Cluster]:
-    built = Cluster(standard_lab)
-    built.play("site.yml", extra=DESCRIPTION, timeout=600)
-    built.attach({"name": "web1", "node": "node1", "prefixes": [PREFIX]}, {"name": "web2", "node": "node2"},
-                 extra=DESCRIPTION)
-    addresses = [*built.start_guests("node1", "web1")["web1"], *built.start_guests("node2", "web2")["web2"]]
-    built.lab.exec("web1", ["ip", "address", "add", f"{INSIDE}/32", "dev", "lo"])
-    built.wait_for_answer("ext", [*addresses, INSIDE], 40)
-    yield built
+def cluster(site: Cluster) -> Iterator[Cluster]:
+    site.play("site.yml", extra=DESCRIPTION, timeout=600)
+    site.attach({"name": "web1", "node": "node1", "prefixes": [PREFIX]}, {"name": "web2", "node": "node2"},
+                extra=DESCRIPTION)
+    addresses = [*site.start_guests("node1", "web1")["web1"], *site.start_guests("node2", "web2")["web2"]]
+    site.lab.exec("web1", ["ip", "address", "add", f"{INSIDE}/32", "dev", "lo"])
+    site.wait_for_answer("ext", [*addresses, INSIDE], 40)
+    yield site
 
 
 def home_of(cluster: Cluster, vm: str) -> str:
