@@ -20,7 +20,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -30,6 +29,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
+from _lockouts import COLUMNS, PATIENCE, RETURN_TIME, TOLD, Recovery, row_of
 from _report import Figure, median, print_table, write_report
 from vmlab import Lab
 from vmlab.errors import LabError
@@ -51,13 +51,9 @@ from vmlab.own_networks import (
 from vmlab.playbooks import kill_with_workers, read_recap
 from vmlab.stories import unique_lab_name, wait_until
 
-RETURN_TIME = 20  # seconds before host_network_timeout at which the timer goes off
 # host_network_timeout, 90 by default: of what the timer finds, of what the host's tests find, and of what a boot finds,
 # before the timer on a busy machine too.
 SHORT, LONG, DEFAULT = 30, 50, 90
-PATIENCE = 120.0  # seconds after which a host is not waited for any more
-TOLD = "The host has gone back to its old state"
-PARTS = ("systemd-networkd", "netplan", "NetworkManager", "ifupdown")  # in the order of HOSTS
 
 
 @dataclass(frozen=True)
@@ -88,15 +84,6 @@ FLOORS = {
     "timer": "the timer's set time", "change": "the same change without the mistake",
     "reboot": "a reboot with no change open", "power": "a power cut with no change open",
 }
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """What became of one host: seconds until the old state was back (None: it was not), by whom, and what was wrong."""
-
-    seconds: float | None
-    by: str
-    wrong: str = ""
 
 
 Floors = dict[str, dict[str, float]]  # seconds, by what is the floor and host
@@ -264,13 +251,6 @@ def measure_floors(story: Story, chosen: list[str], rounds: int) -> Floors:
     return floors
 
 
-def row_of(name: str, part: str, found: list[Recovery], floor: float) -> list[object]:
-    seconds = [each.seconds for each in found if each.seconds is not None]
-    ways = ", ".join(f"{by} {count}" for by, count in Counter(each.by for each in found).items())
-    return [name, part, f"{len(seconds)} of {len(found)}", ways, median(seconds) if seconds else "-",
-            max(seconds) if seconds else "-", floor]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10, help="how often each mistake is made")
@@ -303,9 +283,8 @@ def measure(stories: list[Story], names: list[str], rounds: int, floor_rounds: i
             name = todo.pop(0)
             one = story.make(MISTAKES[name])
             found[name].append(one)
-            told = (f"{host} LOST: {each.wrong}" if each.seconds is None else
-                    f"{host} {each.seconds:.1f} s by {each.by}" for host, each in one.items())
-            print(f"{name}, {len(found[name])} of {rounds}: " + ", ".join(told), flush=True)
+            print(f"{name}, {len(found[name])} of {rounds}: "
+                  + ", ".join(each.tell(host) for host, each in one.items()), flush=True)
 
     with ThreadPoolExecutor(len(stories)) as workers:
         measured = list(workers.map(lambda story: measure_floors(story, names, floor_rounds), stories))
@@ -321,10 +300,9 @@ def measure(stories: list[Story], names: list[str], rounds: int, floor_rounds: i
 
 
 def show(floors: Floors, found: Found) -> None:
-    rows = [row_of(name, part, [each[host] for each in rounds], floor_of(name, host, floors))
-            for name, rounds in found.items() for host, part in zip(HOSTS, PARTS, strict=True)]
-    print_table("Hosts that were cut off or lost in the middle of a change",
-                ["mistake", "manager", "recovered", "by", "median, s", "worst, s", "floor, s"], rows)
+    rows = [row_of(name, host, [each[host] for each in rounds], floor_of(name, host, floors))
+            for name, rounds in found.items() for host in HOSTS]
+    print_table("Hosts that were cut off or lost in the middle of a change", COLUMNS, rows)
     recoveries = {name: [{host: asdict(each) for host, each in one.items()} for one in rounds]
                   for name, rounds in found.items()}
     write_report("bench_lockouts", {"floors": floors, "recoveries": recoveries},

@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Machines with Debian's kernel, for what the kernel that the lab's hosts share may lack (802.1Q, bonding).
 
-qemu emulates a processor. On it a root of the lab's hosts boots with systemd, ifupdown and SSH, for Ansible, and has a
-shell at its second serial port, for questions that ask no network. What it writes to its disk is there after a reboot.
+qemu emulates a processor. On it a root of the lab's hosts boots with systemd, a manager of its network, and SSH, for
+Ansible, and has a shell at its second serial port, for questions that ask no network. What it writes to its disk is
+there after a reboot.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from . import guest_image
@@ -28,7 +29,14 @@ from .netns import make_netns, named_netns, remove_netns
 from .qemu import MACHINE, Qmp
 from .roots import REPOSITORY, Report, base_root, cache_folder, provide_folder, provide_roots, recipe_hash, run_builder
 
-PACKAGES = ("linux-image-cloud-amd64", "ifupdown")
+PACKAGES = ("linux-image-cloud-amd64", "ifupdown", "netplan.io", "network-manager")
+# What a machine's kernel is told of systemd's units, so that its network has one manager; netplan starts networkd.
+MANAGERS = {
+    "ifupdown": "systemd.mask=NetworkManager.service",
+    "networkd": "systemd.mask=NetworkManager.service systemd.wants=systemd-networkd.service",
+    "netplan": "systemd.mask=NetworkManager.service",
+    "nm": "",
+}
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net")
 MEMORY = 512  # MiB
 NICENESS = -10  # as a guest's qemu has it
@@ -110,18 +118,52 @@ def write_text(text: str) -> Entry:
     return stat.S_IFREG | (0o755 if text.startswith("#!") else 0o644), text.encode()
 
 
-class Machine:
-    """A machine whose first NICs (eth0, eth1) are plugged into one switch, in a network namespace of its own.
+class Switch:
+    """A switch in a network namespace of its own, that passes frames with and without tags.
 
-    Of the further ones, two for each of `cables`, each of the first half is joined to its like of the second half.
     `wire` is an interface in that namespace that sees all that the switch floods. Use it with `with`.
     """
 
-    def __init__(self, name: str, folder: Path, files: Mapping[str, str], nics: int = 2, cables: int = 0) -> None:
-        self.name, self.netns, self.folder = name, f"vmlab.{name}", folder
+    def __init__(self, name: str) -> None:
+        self.name, self.netns = name, f"vmlab.{name}"
+
+    @property
+    def netns_file(self) -> Path:
+        """By which its namespace is entered."""
+        return named_netns(self.netns)
+
+    def __enter__(self) -> Switch:
+        make_netns(self.netns)
+        self.order("link add switch type bridge mcast_snooping 0 forward_delay 0", "link set switch up",
+                   "link add wire type veth peer name port", "link set wire up", "link set port master switch up")
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        remove_netns(self.netns)
+
+    def add_ports(self, names: Iterable[str]) -> None:
+        """Make taps that are ports."""
+        for name in names:
+            self.order(f"tuntap add dev {name} mode tap", f"link set {name} master switch up")
+
+    def order(self, *lines: str) -> None:
+        run_ip_batch(list(lines), namespace=self.netns)
+
+
+class Machine:
+    """A machine whose first NICs (eth0, eth1) are plugged into a switch.
+
+    Of the further ones, two for each of `cables`, each of the first half is joined to its like of the second half.
+    Machines of one switch have different numbers. `manager` is whose its network is. Use it with `with`.
+    """
+
+    def __init__(self, switch: Switch, folder: Path, files: Mapping[str, str | Entry], *, number: int = 1,
+                 manager: str = "ifupdown", nics: int = 2, cables: int = 0) -> None:
+        self.switch, self.folder, self.number, self.manager = switch, folder, number, manager
+        self.name = f"{switch.name}-{number}"
         self.nics, self.cables = nics, cables
         self.files = {**files, "lab-orders": ORDERS, "etc/systemd/system/lab-orders.service": ORDERS_UNIT,
-                      "etc/hostname": f"{name}\n", "etc/machine-id": f"{os.urandom(16).hex()}\n"}
+                      "etc/hostname": f"{self.name}\n", "etc/machine-id": f"{os.urandom(16).hex()}\n"}
         self.orders = 0
         self.boots = 0
         self.qemu: subprocess.Popen[bytes] | None = None
@@ -133,14 +175,13 @@ class Machine:
         return path.read_text(errors="replace").replace("\r\n", "\n") if path.exists() else ""
 
     @property
-    def netns_file(self) -> Path:
-        """By which its namespace is entered."""
-        return named_netns(self.netns)
+    def ports(self) -> list[str]:
+        """Its ports of the switch, by NIC."""
+        return [f"m{self.number}nic{each}" for each in range(self.nics)]
 
     def __enter__(self) -> Machine:
         try:
-            self.plug_in()
-            self.start(provide_machine_image(lambda _what: None))
+            self.start()
             self.wait_until_ready()
         except BaseException:
             self.end()
@@ -150,19 +191,13 @@ class Machine:
     def __exit__(self, *_error: object) -> None:
         self.end()
 
-    def plug_in(self) -> None:
-        """Make the switch, the machine's ports and the wire."""
-        make_netns(self.netns)
-        lines = ["link add switch type bridge mcast_snooping 0 forward_delay 0", "link set switch up",
-                 "link add wire type veth peer name port", "link set wire up", "link set port master switch up"]
-        for number in range(self.nics):
-            lines += [f"tuntap add dev nic{number} mode tap", f"link set nic{number} master switch up"]
-        run_ip_batch(lines, namespace=self.netns)
-
-    def start(self, image: Path) -> None:
-        """Start qemu, with the machine's own files behind the initramfs."""
+    def start(self) -> None:
+        """Start qemu, with the machine's own files behind the initramfs. It ends with the thread that calls this."""
+        image = provide_machine_image(lambda _what: None)
+        self.switch.add_ports(self.ports)
         (self.folder / "root").mkdir(parents=True)
-        entries = {f"host/{path.lstrip('/')}": write_text(text) for path, text in self.files.items()}
+        entries = {f"host/{path.lstrip('/')}": write_text(file) if isinstance(file, str) else file
+                   for path, file in self.files.items()}
         entries |= {f"host/{path}": entry for path, entry in self.make_keys().items()}
         base = (image / "initramfs").read_bytes()
         archive = base + b"\0" * (-len(base) % 4) + b"".join(write_archive(entries))
@@ -170,7 +205,7 @@ class Machine:
         roots = ":".join(map(str, guest_image.provide_qemu_root(lambda _what: None)))
         script = RUN.format(
             roots=roots, folder=self.folder, image=image, niceness=NICENESS, argv=shlex.join(self.qemu_argv()))
-        argv = ["nsenter", f"--net={self.netns_file}", "setpriv", "--pdeathsig", "KILL"]
+        argv = ["nsenter", f"--net={self.switch.netns_file}", "setpriv", "--pdeathsig", "KILL"]
         argv += ["unshare", "--mount", "--propagation", "slave", "sh", "-euc", script]
         with open(self.folder / "log", "wb") as log:
             self.qemu = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -183,14 +218,14 @@ class Machine:
         return {"etc/ssh/ssh_host_ed25519_key": read_entry(self.folder / "host", 0o600),
                 "root/.ssh/authorized_keys": read_entry(self.folder / "key.pub", 0o600)}
 
-    def write_inventory(self, host: str) -> Path:
-        """How Ansible reaches the machine from its switch's namespace, for an inventory that has its address."""
+    def write_inventory(self, host: str, **variables: str) -> Path:
+        """How Ansible reaches the machine from its switch's namespace; variables: of the host, such as its address."""
         files = f"-o StrictHostKeyChecking=yes -o BatchMode=yes -o UserKnownHostsFile={self.folder}/known_hosts"
         told = {"ansible_connection": "ssh", "ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3",
                 "ansible_ssh_private_key_file": str(self.folder / "key"), "ansible_ssh_common_args": files,
                 # Compression costs an emulated processor more than the wire.
                 "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s",
-                "ansible_control_path_dir": str(self.folder / "ssh")}
+                "ansible_control_path_dir": str(self.folder / "ssh"), **variables}
         path = self.folder / "hosts.json"
         path.write_text(json.dumps({"all": {"hosts": {host: told}}}))
         return path
@@ -200,17 +235,18 @@ class Machine:
         argv = ["qemu-system-x86_64", "-M", f"{MACHINE},accel=tcg", "-m", str(MEMORY), "-nodefaults"]
         argv += ["-display", "none", "-kernel", "/srv/vmlinuz", "-initrd", "/mnt/initramfs"]
         argv += ["-append", "console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0 systemd.show_status=0"
-                 " systemd.wants=lab-orders.service"]
+                 f" systemd.wants=lab-orders.service {MANAGERS[self.manager]}"]
         argv += ["-serial", "file:/mnt/console", "-serial", "unix:/mnt/orders,server=on,wait=off"]
         argv += ["-qmp", "unix:/mnt/qmp,server=on,wait=off"]
         argv += ["-drive", "file=/srv/disk,format=raw,if=virtio,snapshot=on"]
-        for number in range(self.nics):
+        for number, port in enumerate(self.ports):
             # Whoever reads the wire is to find checksums there.
-            argv += ["-netdev", f"tap,id=nic{number},ifname=nic{number},script=no,downscript=no,vnet_hdr=off"]
+            argv += ["-netdev", f"tap,id=nic{number},ifname={port},script=no,downscript=no,vnet_hdr=off"]
         for number in range(2 * self.cables):
             argv += ["-netdev", f"hubport,id=nic{self.nics + number},hubid={number % self.cables}"]
         for number in range(self.nics + 2 * self.cables):
-            card = f"id=card{number},netdev=nic{number},mac=02:00:00:00:01:{number:02x},romfile="
+            mac = f"02:00:00:{self.number:02x}:01:{number:02x}"
+            card = f"id=card{number},netdev=nic{number},mac={mac},romfile="
             argv += ["-device", f"virtio-net-pci,{card},speed=1000,duplex=full"]  # which 802.3ad asks for
         return argv
 
@@ -262,12 +298,11 @@ class Machine:
                 qmp.execute("set_link", name=f"card{end}", up=not out)
 
     def end(self) -> None:
-        """End the machine and its network; nothing stays."""
+        """End the machine; its ports stay with the switch."""
         if self.qemu is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.qemu.kill()
             self.qemu.wait()
-        remove_netns(self.netns)
 
 
 def read_section(console: str, name: str) -> str:

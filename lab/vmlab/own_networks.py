@@ -24,7 +24,9 @@ STRANGER = "10.20.0.50"
 CHANGE = "/var/lib/vmcluster/host-network/change.json"
 APPLIED = "/var/lib/vmcluster/host-network/applied.json"
 OUTCOME = "/var/lib/vmcluster/host-network/outcome.json"
-CONFIGURATION = "/etc/systemd/network /etc/netplan /etc/NetworkManager/system-connections /etc/network"
+STATE = ("ip -j addr", "ip -j route show default")
+FOLDERS = "/etc/systemd/network /etc/netplan /etc/NetworkManager/system-connections /etc/network"
+CONFIGURATION = f"for f in $(find {FOLDERS} -type f 2>/dev/null | sort); do stat -c '%n %a' $f; cat $f; done"
 SWAPPED = {"bookworm": "trixie", "trixie": "bookworm"}
 
 
@@ -44,8 +46,12 @@ def arguments(**variables: Any) -> tuple[str, ...]:
 
 def read_state(lab: Lab, host: str) -> dict[str, Any]:
     """What the kernel has: addresses but link-local ones, masters, default routes."""
-    links = json.loads(lab.exec(host, ["ip", "-j", "addr"]).stdout)
-    routes = json.loads(lab.exec(host, ["ip", "-j", "route", "show", "default"]).stdout)
+    return parse_state(*(lab.exec(host, ["sh", "-c", asked]).stdout for asked in STATE))
+
+
+def parse_state(shown_links: str, shown_routes: str) -> dict[str, Any]:
+    """The answers to STATE as one value that is the same for the same state."""
+    links, routes = json.loads(shown_links), json.loads(shown_routes)
     return {
         "addresses": {(link["ifname"], each["local"], each["prefixlen"]) for link in links
                       for each in link["addr_info"] if each["scope"] == "global"},
@@ -56,8 +62,7 @@ def read_state(lab: Lab, host: str) -> dict[str, Any]:
 
 def read_configuration(lab: Lab, host: str) -> str:
     """All files of all managers, with their modes."""
-    script = f"for f in $(find {CONFIGURATION} -type f 2>/dev/null | sort); do stat -c '%n %a' $f; cat $f; done"
-    return lab.exec(host, ["sh", "-c", script]).stdout
+    return lab.exec(host, ["sh", "-c", CONFIGURATION]).stdout
 
 
 def ssh_command(lab: Lab, host: str, *command: str) -> list[str]:

@@ -238,16 +238,14 @@ def _commands(found: Found, plan: HostPlan, touched: Sequence[str]) -> Tuple[Com
     """How the manager goes there and back."""
     links = found.kernel.links
     there_now = [name for name in touched if name in links]
-    released = [name for name in there_now if name not in plan.names and links[name].kind not in (
-        "bridge", "bond", "vlan")]
     if found.manager == "nm":
         chosen = HostPlan(tuple(each for each in plan.interfaces if each.name in touched))
         masters_first = sorted(there_now, key=lambda name: bool(links[name].master))
         active = {name: found.evidence.active[name] for name in masters_first if name in found.evidence.active}
-        return host_nm.commands(chosen, released), host_nm.return_commands(active)
+        return host_nm.commands(chosen), host_nm.return_commands(active)
     if found.manager == "ifupdown":
         return _ifupdown_commands(found, plan, touched)
-    staying = [name for name in there_now if name in plan.names or name in released]
+    staying = [name for name in there_now if name in plan.names or links[name].kind not in ("bridge", "bond", "vlan")]
     if found.manager == "netplan":
         renderer = host_netplan.read_renderer([file.text for file in found.files.values()])
         return host_netplan.commands(renderer, staying), host_netplan.commands(renderer, there_now)

@@ -9,7 +9,7 @@ The operator's profiles stay. Ours win by their autoconnect-priority, at boot to
 from __future__ import annotations
 
 import uuid
-from typing import Dict, Iterator, List, Mapping, Sequence
+from typing import Dict, Iterator, List, Mapping
 
 from ansible_collections.vmcluster.network.plugins.module_utils.host_files import HEADER, Commands, File, join
 from ansible_collections.vmcluster.network.plugins.module_utils.host_plan import HostPlan, Interface, Route
@@ -39,13 +39,17 @@ def render(plan: HostPlan) -> Dict[str, File]:
     return {profile_path(each.name): File(join([HEADER, *_profile(each, kinds)]), 0o600) for each in plan.interfaces}
 
 
-def commands(plan: HostPlan, released: Sequence[str]) -> Commands:
-    """Return how the keyfiles are taken over; released: interfaces that go back to the operator's profiles."""
+def commands(plan: HostPlan) -> Commands:
+    """Return how the keyfiles are taken over.
+
+    An interface whose profile of ours is gone gets the operator's by itself. Asked for one, with `device connect` or
+    `connection up ifname`, NetworkManager passes over a profile that it is bringing up already, and makes one with DHCP
+    or takes the next best.
+    """
     ordered = sorted(plan.interfaces, key=lambda each: _UP_ORDER.index(each.kind))
     return Commands(enter=(
         ("nmcli", "connection", "reload"),
-        *(("nmcli", "--wait", WAIT, "connection", "up", "uuid", profile_uuid(each.name)) for each in ordered),
-        *(("nmcli", "--wait", WAIT, "device", "connect", name) for name in released)))
+        *(("nmcli", "--wait", WAIT, "connection", "up", "uuid", profile_uuid(each.name)) for each in ordered)))
 
 
 def return_commands(active: Mapping[str, str]) -> Commands:

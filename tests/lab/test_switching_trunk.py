@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.vmcluster.network.plugins.module_utils.vm_recipe import RECORD_FOLDER
-from vmlab.machines import Machine
+from vmlab.machines import Machine, Switch
 from vmlab.netns import inside_netns
 from vmlab.playbooks import PlaybookRun, playbook_command, playbook_environment, read_recap, run_playbook
 from vmlab.state import CHECKOUT
@@ -75,7 +75,7 @@ def inventories(machine: Machine) -> list[Path]:
 
 def play(machine: Machine, *options: str) -> PlaybookRun:
     """Run site.yml as from the controller's seat."""
-    with inside_netns(machine.netns_file):
+    with inside_netns(machine.switch.netns_file):
         return run_playbook(machine.name, "site.yml", *arguments(), *options, inventory=inventories(machine),
                             timeout=PATIENT)
 
@@ -96,13 +96,14 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     files = {"etc/network/interfaces": OPERATORS, "root/guest.py": GUEST.read_text(encoding="utf-8"),
              "etc/systemd/system/lab-orders.service.d/partner.conf": PARTNER}
     folder = tmp_path_factory.mktemp("trunk") / "machine"
-    with Machine(unique_lab_name("trunk"), folder, files, cables=2) as machine, TrunkPort(machine.netns, ROUTER, 10):
+    with (Switch(unique_lab_name("trunk")) as switch, Machine(switch, folder, files, cables=2) as machine,
+          TrunkPort(switch.netns, ROUTER, 10)):
         yield machine
 
 
 @pytest.fixture
 def wire(machine: Machine) -> Iterator[socket.socket]:
-    with open_wire(machine.netns_file) as link:
+    with open_wire(machine.switch.netns_file) as link:
         link.settimeout(1)
         yield link
 
@@ -235,7 +236,7 @@ def test_ports_of_mode_802_3ad_are_one_with_their_partner_and_one_of_them_is_eno
 
 
 def test_wrong_vlan_cuts_the_node_off_and_its_timer_brings_it_back(machine: Machine, wire: socket.socket) -> None:
-    with inside_netns(machine.netns_file):
+    with inside_netns(machine.switch.netns_file):
         run = subprocess.Popen(
             playbook_command("site.yml", *arguments(11, BOUND), inventory=inventories(machine)), cwd=CHECKOUT,
             env=playbook_environment(machine.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
