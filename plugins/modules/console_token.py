@@ -37,8 +37,9 @@ options:
     type: int
   desktop:
     description:
-      - What the display calls itself, for example V(QEMU (web1\)). The token opens no display of another name, such as that of a VM that was started at the
-        port after this one had ended. A display that asks for a password is not asked for its name.
+      - What the display calls itself, for example V(QEMU (web1\)). The token opens no display of another name, such as
+        that of a VM that was started at the port after this one had ended. A display that asks for a password is not
+        asked for its name.
     type: str
   lifetime:
     description: Seconds that the token is good for.

@@ -95,8 +95,8 @@ options:
             type: str
           unreachable:
             description:
-              - What no longer prefix leads to ends here, as unreachable. By its default route a host that routes would send
-                it back to its router, and that one to the host again.
+              - What no longer prefix leads to ends here, as unreachable. By its default route a host that routes would
+                send it back to its router, and that one to the host again.
             type: bool
             default: false
       nameservers:
