@@ -19,7 +19,9 @@ from ansible_collections.vmcluster.network.plugins.plugin_utils.plans import pla
 
 CLUSTERS = Path(__file__).parents[2] / "clusters"
 INVENTORIES = Path(__file__).parents[4] / "inventories"
-CASES = sorted(path.name for path in CLUSTERS.iterdir() if path.is_dir())
+# The lab's inventory is of the checkout alone, so it is not where ansible-test runs what a built collection has.
+CASES = sorted(path.name for path in CLUSTERS.iterdir() if path.is_dir()
+               and (path.name != "lab" or (INVENTORIES / "lab").exists()))
 
 
 def inventory_of(case):
