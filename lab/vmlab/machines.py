@@ -25,6 +25,7 @@ from . import guest_image
 from .commands import run_command, run_ip_batch
 from .errors import LabError
 from .guest_image import Entry, list_modules, read_entry, write_archive
+from .kept_modules import bytecode_layer
 from .netns import make_netns, named_netns, remove_netns
 from .qemu import MACHINE, Qmp
 from .roots import REPOSITORY, Report, base_root, cache_folder, provide_folder, provide_roots, recipe_hash, run_builder
@@ -39,7 +40,6 @@ MANAGERS = {
 }
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net")
 MEMORY = 512  # MiB
-NICENESS = -10  # as a guest's qemu has it
 BOOT_TIMEOUT = 300.0  # seconds; 15 on an idle machine
 READY = "vmlab: ready"
 
@@ -85,8 +85,7 @@ mount --bind {image} {folder}/root/srv
 mount --bind {folder} {folder}/root/mnt
 mount -t proc proc {folder}/root/proc
 mount --rbind /dev {folder}/root/dev
-echo {niceness} >/proc/self/autogroup || true
-exec nice -n {niceness} chroot {folder}/root env TMPDIR=/mnt {argv}
+exec chroot {folder}/root env TMPDIR=/mnt {argv}
 """
 
 
@@ -116,6 +115,15 @@ def build_machine_image(roots: tuple[Path, ...], draft: Path) -> None:
 def write_text(text: str) -> Entry:
     """A file for the archive, which may be run if it is a script."""
     return stat.S_IFREG | (0o755 if text.startswith("#!") else 0o644), text.encode()
+
+
+def read_tree(folder: Path) -> dict[str, Entry]:
+    """What is in a folder, for the archive: files, and folders, of which some may be empty."""
+    entries: dict[str, Entry] = {}
+    for path in sorted(folder.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # others may write and rename there
+            entries[str(path.relative_to(folder))] = (stat.S_IFDIR | 0o755, b"") if path.is_dir() else read_entry(path)
+    return entries
 
 
 class Switch:
@@ -198,13 +206,13 @@ class Machine:
         (self.folder / "root").mkdir(parents=True)
         entries = {f"host/{path.lstrip('/')}": write_text(file) if isinstance(file, str) else file
                    for path, file in self.files.items()}
-        entries |= {f"host/{path}": entry for path, entry in self.make_keys().items()}
+        for more in (self.make_keys(), *map(read_tree, bytecode_layer())):
+            entries |= {f"host/{path}": entry for path, entry in more.items()}
         base = (image / "initramfs").read_bytes()
         archive = base + b"\0" * (-len(base) % 4) + b"".join(write_archive(entries))
         (self.folder / "initramfs").write_bytes(archive)
         roots = ":".join(map(str, guest_image.provide_qemu_root(lambda _what: None)))
-        script = RUN.format(
-            roots=roots, folder=self.folder, image=image, niceness=NICENESS, argv=shlex.join(self.qemu_argv()))
+        script = RUN.format(roots=roots, folder=self.folder, image=image, argv=shlex.join(self.qemu_argv()))
         argv = ["nsenter", f"--net={self.switch.netns_file}", "setpriv", "--pdeathsig", "KILL"]
         argv += ["unshare", "--mount", "--propagation", "slave", "sh", "-euc", script]
         with open(self.folder / "log", "wb") as log:

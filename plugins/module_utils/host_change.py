@@ -67,8 +67,8 @@ import time
 CHANGE, APPLIED, OUTCOME = "@CHANGE@", "@APPLIED@", "@OUTCOME@"
 LOCK, UNIT = "@LOCK@", "@UNIT@"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Seconds: for one command, for the manager to bring addresses back, for the kernel.
-COMMAND_TIME, SETTLE_TIME, KERNEL_TIME = 25, 6, 3
+# Seconds: after which a command hangs, for the manager to bring addresses back, for the kernel.
+COMMAND_TIME, SETTLE_TIME, KERNEL_TIME = 60, 6, 3
 # Seconds for all commands of the way back together; a host that is not back then gets more of them: it may only be
 # slow, and nobody else can help one that is cut off.
 RETURN_TIMES = 10, 60, 120

@@ -68,9 +68,8 @@ def check_links(machines: TrunkMachines, manager: str) -> None:
 def test_connection_that_ansible_uses_moves_into_its_vlan_on_a_bond(
     machines: TrunkMachines, operators: dict[str, tuple[Any, str]]
 ) -> None:
-    checked = machines.play(machines.plans(), "--check", "--diff")
-    assert {manager: counts["changed"] for manager, counts in checked.recap.items()} == dict.fromkeys(MANAGERS, 1)
-    assert read_all(machines) == operators
+    for manager, (state, _configuration) in operators.items():
+        assert state["addresses"] == {("eth0", ADDRESSES[manager], 24)}
     run = machines.play(machines.plans(), host_network_timeout=PATIENT)
     assert {manager: counts["changed"] for manager, counts in run.recap.items()} == dict.fromkeys(MANAGERS, 1)
     for manager in MANAGERS:

@@ -37,7 +37,7 @@ def host(tmp_path):
     for path in (host_change.FOLDER, host_change.LOCK_PATH):
         text = text.replace(path, str(tmp_path / path.rpartition("/")[2]))
     text = text.replace('PATH = "', f'PATH = "{tools}:').replace(
-        "SETTLE_TIME, KERNEL_TIME = 25, 6, 3", "SETTLE_TIME, KERNEL_TIME = 25, 0, 0").replace(
+        "SETTLE_TIME, KERNEL_TIME = 60, 6, 3", "SETTLE_TIME, KERNEL_TIME = 60, 0, 0").replace(
         "RETURN_TIMES = 10,", "RETURN_TIMES = 1,")
     state = tmp_path / "host-network"
     state.mkdir()
