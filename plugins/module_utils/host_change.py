@@ -185,6 +185,9 @@ def go(side, wait):
 def missing(state):
     found = set()
     for entry in json.loads(run(["ip", "-j", "addr", "show"]) or "[]"):
+        found.update([entry["ifname"] + " there", "%s in %s" % (entry["ifname"], entry.get("master"))])
+        if "UP" in entry.get("flags", []):
+            found.add(entry["ifname"] + " up")
         for each in entry.get("addr_info", []):
             found.add("%s %s/%s" % (entry["ifname"], each.get("local"), each.get("prefixlen")))
     for family in "-4", "-6":
@@ -194,7 +197,7 @@ def missing(state):
 
 
 def settle(state):
-    """Wait for the old addresses; those that the manager does not bring are set without it."""
+    """Wait for the old interfaces and addresses; what the manager does not bring is set without it."""
     end = time.monotonic() + SETTLE_TIME
     left = missing(state)
     while left and time.monotonic() < end:
@@ -202,7 +205,8 @@ def settle(state):
         left = missing(state)
     if left:
         complain("not back by itself, so set with ip: " + ", ".join(left))
-        run(["ip", "-force", "-batch", "-"], "".join(line + "\\n" for line in state["ip"]))
+        lines = [line for name, line in state.get("make", []) if not os.path.exists("/sys/class/net/" + name)]
+        run(["ip", "-force", "-batch", "-"], "".join(line + "\\n" for line in lines + state["ip"]))
         end = time.monotonic() + KERNEL_TIME
         left = missing(state)
         while left and time.monotonic() < end:
@@ -324,6 +328,14 @@ def make_record(
             "state": _state(kernel, touched)}
 
 
+# In the order in which they can be made: a VLAN may stand on a bond or bridge.
+_MAKE = {
+    "bridge": "link add name {link.name} address {link.current_mac} type bridge",
+    "bond": "link add name {link.name} address {link.current_mac} type bond mode {link.mode} miimon 100",
+    "vlan": "link add link {link.link} name {link.name} type vlan id {link.id}",
+}
+
+
 def _side(side: Side) -> Dict[str, Any]:
     files = {path: None if file is None else {"text": file.text, "mode": file.mode}
              for path, file in side.files.items()}
@@ -333,10 +345,13 @@ def _side(side: Side) -> Dict[str, Any]:
 
 
 def _state(kernel: Kernel, touched: "set[str]") -> Dict[str, Any]:
-    """The addresses and default routes that must be back, and `ip` lines that set them when nothing else does."""
+    """The interfaces, addresses and default routes that must be back, and `ip` lines that set them when nothing else
+    does; those that make an interface by its name."""
     links = [link for name, link in kernel.links.items() if name in touched]
     expect, lines = [], []
     for link in links:
+        expect += [f"{link.name} in {link.master}" if link.master else f"{link.name} there"]
+        expect += [f"{link.name} up"] if link.up else []
         lines.append(f"link set dev {link.name} {f'master {link.master}' if link.master else 'nomaster'}")
         lines.append(f"link set dev {link.name} {'up' if link.up else 'down'}")
         for address in link.addresses:
@@ -350,4 +365,6 @@ def _state(kernel: Kernel, touched: "set[str]") -> Dict[str, Any]:
             lines.append(f"route replace {route.to}{via} dev {route.dev}{metric}")
             if route.to in ("0.0.0.0/0", "::/0"):
                 expect.append(f"{route.dev} default {route.via or None}")
-    return {"expect": expect, "ip": lines}
+    made = sorted((link for link in links if link.kind in _MAKE), key=lambda link: list(_MAKE).index(link.kind))
+    make = [[link.name, _MAKE[link.kind].format(link=link)] for link in made]
+    return {"expect": expect, "make": make, "ip": lines}

@@ -122,6 +122,23 @@ def test_an_address_that_the_manager_does_not_bring_back_is_set_with_ip(host):
     assert "missing" in outcome(host)
 
 
+def test_an_interface_that_the_manager_does_not_make_again_is_made_with_ip(host):
+    """An address on a bridge whose VLAN is missing reaches nobody."""
+    bridge = {"ifname": "br0", "flags": ["UP"], "addr_info": [{"local": "192.0.2.11", "prefixlen": 24}]}
+    (host.folder / "addresses").write_text(json.dumps([bridge]))
+    (host.folder / "addresses.after").write_text(json.dumps(
+        [bridge, {"ifname": "no-vlan", "flags": ["UP"], "master": "br0"}]))
+    put_change(host, state={
+        "expect": ["br0 there", "br0 up", "br0 192.0.2.11/24", "no-vlan in br0", "no-vlan up"],
+        "make": [["lo", "link add lo"], ["no-vlan", "link add link bond0 name no-vlan type vlan id 10"]],
+        "ip": ["link set dev no-vlan master br0"]})
+    log = host("rollback", "timer")
+    assert log[log.index("ip -force -batch -") + 1:][:2] == [
+        "link add link bond0 name no-vlan type vlan id 10", "link set dev no-vlan master br0"]
+    assert outcome(host)["missing"] == []
+    assert outcome(host)["failures"] == ["not back by itself, so set with ip: no-vlan in br0, no-vlan up"]
+
+
 def test_a_manager_that_is_too_slow_on_the_way_back_gets_more_time(host):
     """A host with much to do: killed half-way, its manager would leave it cut off."""
     there = json.dumps([{"ifname": "eth0", "addr_info": [{"local": "192.0.2.11", "prefixlen": 24}]}])

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vmcluster.network.plugins.module_utils import host_ifupdown, host_networkd
-from ansible_collections.vmcluster.network.plugins.module_utils.host_files import CLOUD_INIT_PATH, File
+from ansible_collections.vmcluster.network.plugins.module_utils import host_change, host_ifupdown, host_networkd
+from ansible_collections.vmcluster.network.plugins.module_utils.host_files import CLOUD_INIT_PATH, Commands, File
 from ansible_collections.vmcluster.network.plugins.module_utils.host_network import (
     Found,
     choose_manager,
@@ -191,9 +191,24 @@ def test_the_record_holds_both_ways_and_what_must_be_back():
     assert record["rollback"]["files"] == dict.fromkeys(record["apply"]["files"])
     assert record["rollback"]["delete"] == ["br0"] and record["apply"]["delete"] == []
     assert record["apply"]["enter"] == [["networkctl", "reload"], ["networkctl", "reconfigure", "eth0"]]
-    assert record["state"]["expect"] == ["eth0 192.0.2.11/24", "eth0 default 192.0.2.1"]
+    assert record["state"]["expect"] == ["eth0 there", "eth0 up", "eth0 192.0.2.11/24", "eth0 default 192.0.2.1"]
+    assert record["state"]["make"] == []
     assert "route replace 0.0.0.0/0 via 192.0.2.1 onlink dev eth0" in record["state"]["ip"]
     assert record["probe"] == []
+
+
+def test_the_record_holds_how_interfaces_are_made_again_what_others_stand_on_first():
+    links = {"vlan10": Link("vlan10", "vlan", link="bond0", id=10, master="br0", up=True),
+             "bond0": Link("bond0", "bond", current_mac="02:00:00:00:00:01", mode="active-backup"),
+             "br0": Link("br0", "bridge", current_mac="02:00:00:00:00:01")}
+    side = host_change.Side({}, Commands())
+    state = host_change.make_record("it", side, side, Commands(), Kernel(links), {*links})["state"]
+    assert state["make"] == [
+        ["br0", "link add name br0 address 02:00:00:00:00:01 type bridge"],
+        ["bond0", "link add name bond0 address 02:00:00:00:00:01 type bond mode active-backup miimon 100"],
+        ["vlan10", "link add link bond0 name vlan10 type vlan id 10"]]
+    assert state["expect"] == ["vlan10 in br0", "vlan10 up", "bond0 there", "br0 there"]
+    assert state["ip"][:2] == ["link set dev vlan10 master br0", "link set dev vlan10 up"]
 
 
 def test_interfaces_that_leave_the_plan_are_deleted_or_go_back_to_the_operator():
