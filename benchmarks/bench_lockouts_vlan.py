@@ -34,8 +34,8 @@ BOUND = 50  # host_network_timeout
 PATIENT = 300  # seconds in which a right change is not taken back
 MISTAKE, WRONG_VLAN = "wrong VLAN", 11
 # By the machine's own clock: seconds since its boot at which there was a record, and at which there was none any more.
-WATCH = (f"until test -e {CHANGE}; do sleep 0.1; done; read begun rest </proc/uptime; "
-         f"while test -e {CHANGE}; do sleep 0.1; done; read ended rest </proc/uptime; echo $begun $ended")
+WATCH = (f"until test -e {CHANGE}; do sleep 1; done; read begun rest </proc/uptime; "
+         f"while test -e {CHANGE}; do sleep 1; done; read ended rest </proc/uptime; echo $begun $ended")
 
 
 class Story:
