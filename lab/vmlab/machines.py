@@ -40,6 +40,7 @@ MANAGERS = {
 }
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net")
 MEMORY = 512  # MiB
+NICENESS = -10  # as a guest's qemu has it: one that hardly comes to the processor answers no SSH in time
 BOOT_TIMEOUT = 300.0  # seconds; 15 on an idle machine
 READY = "vmlab: ready"
 
@@ -85,7 +86,8 @@ mount --bind {image} {folder}/root/srv
 mount --bind {folder} {folder}/root/mnt
 mount -t proc proc {folder}/root/proc
 mount --rbind /dev {folder}/root/dev
-exec chroot {folder}/root env TMPDIR=/mnt {argv}
+echo {niceness} >/proc/self/autogroup || true
+exec nice -n {niceness} chroot {folder}/root env TMPDIR=/mnt {argv}
 """
 
 
@@ -212,7 +214,8 @@ class Machine:
         archive = base + b"\0" * (-len(base) % 4) + b"".join(write_archive(entries))
         (self.folder / "initramfs").write_bytes(archive)
         roots = ":".join(map(str, guest_image.provide_qemu_root(lambda _what: None)))
-        script = RUN.format(roots=roots, folder=self.folder, image=image, argv=shlex.join(self.qemu_argv()))
+        script = RUN.format(
+            roots=roots, folder=self.folder, image=image, niceness=NICENESS, argv=shlex.join(self.qemu_argv()))
         argv = ["nsenter", f"--net={self.switch.netns_file}", "setpriv", "--pdeathsig", "KILL"]
         argv += ["unshare", "--mount", "--propagation", "slave", "sh", "-euc", script]
         with open(self.folder / "log", "wb") as log:
