@@ -6,7 +6,7 @@ Ansible packs a module once per run, and Python keeps no bytecode of what it imp
 same modules thousands of times, would spend a third of their time on that. Packs are found by the sources that they are
 made of, bytecode by the source that it is of, as Python finds its own.
 
-Only tests ask for this: what benchmarks and the demo measure is what users have.
+Tests ask for this, and the benchmark on emulated machines: what the others and the demo measure is what users have.
 """
 
 from __future__ import annotations
